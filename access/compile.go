@@ -1,0 +1,338 @@
+package access
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Vault is the compiled form of Rules: immutable, safe for concurrent use.
+// A nil *Vault denies everything.
+type Vault struct {
+	tenant        GUID
+	publicAccess  PublicAccess
+	defaultAction Verdict
+	bypass        bool
+	model         Model
+
+	addresses addressIndex
+	subnets   map[string]int32
+	endpoints map[string]int32
+	trusted   []TrustedService
+
+	perimeter          Perimeter
+	perimeterAddresses addressIndex
+
+	denies []compiledDeny
+	// principals holds, per principal, what it may do on the whole vault;
+	// objects what it may do on one object.
+	principals map[GUID][]grant
+	objects    map[objectKey][]grant
+}
+
+// opset is a set of operations.
+type opset [2]uint64
+
+func (s *opset) add(o Operation)      { s[o/64] |= 1 << (o % 64) }
+func (s *opset) has(o Operation) bool { return s[(o/64)&1]&(1<<(o%64)) != 0 && o < operations }
+
+// covered reports whether every operation of s is in other.
+func (s *opset) covered(other *opset) bool { return s[0]&^other[0] == 0 && s[1]&^other[1] == 0 }
+
+func (s *opset) union(other *opset) { s[0] |= other[0]; s[1] |= other[1] }
+
+// grant is one assignment or policy of a principal: what it allows, its
+// index in the rules, and for a compound identity the application.
+type grant struct {
+	ops         opset
+	index       int32
+	application GUID
+}
+
+type objectKey struct {
+	principal GUID
+	kind      Kind
+	object    string
+}
+
+type compiledDeny struct {
+	rule   *DenyAssignment
+	ops    opset
+	kind   Kind // KindNone: the whole vault
+	object string
+	index  int32
+}
+
+// Compile turns rules into the form that Decide reads. The rules must not
+// be changed afterwards.
+func Compile(rules *Rules) *Vault {
+	v := &Vault{
+		tenant: rules.Tenant, publicAccess: rules.PublicAccess, defaultAction: rules.DefaultAction,
+		bypass: rules.Bypass, model: rules.Model, trusted: rules.Trusted, perimeter: rules.Perimeter,
+		subnets: map[string]int32{}, endpoints: map[string]int32{},
+		principals: map[GUID][]grant{}, objects: map[objectKey][]grant{},
+	}
+	prefixes := make([]netip.Prefix, len(rules.IPRules))
+	for i, r := range rules.IPRules {
+		prefixes[i] = r.Prefix
+	}
+	v.addresses = newAddressIndex(prefixes)
+	v.perimeterAddresses = newAddressIndex(rules.Perimeter.Prefixes)
+	for i, r := range rules.SubnetRules {
+		keepFirst(v.subnets, r.Subnet, i)
+	}
+	for i, c := range rules.Connections {
+		if c.State == EndpointApproved {
+			keepFirst(v.endpoints, c.ID, i)
+		}
+	}
+	switch rules.Model {
+	case ModelRBAC:
+		v.compileAssignments(rules)
+	case ModelPolicies:
+		v.compilePolicies(rules)
+	}
+	return v
+}
+
+func keepFirst(m map[string]int32, key string, i int) {
+	if _, taken := m[key]; key != "" && !taken {
+		m[key] = int32(i)
+	}
+}
+
+func (v *Vault) compileAssignments(rules *Rules) {
+	roles := map[*Role]*opset{}
+	for i := range rules.Assignments {
+		a := &rules.Assignments[i]
+		if a.Conditional || a.Principal.IsZero() || a.Role == nil {
+			continue
+		}
+		kind, object, ok := rules.reach(a.Scope)
+		if !ok {
+			continue
+		}
+		g := grant{ops: *roleSet(roles, a.Role), index: int32(i)}
+		if kind == KindNone {
+			v.principals[a.Principal] = addGrant(v.principals[a.Principal], g)
+			continue
+		}
+		key := objectKey{a.Principal, kind, object}
+		g.ops = g.ops.of(kind)
+		v.objects[key] = addGrant(v.objects[key], g)
+	}
+	for i := range rules.DenyAssignments {
+		d := &rules.DenyAssignments[i]
+		if kind, object, ok := rules.reach(d.Scope); ok && d.Role != nil {
+			v.denies = append(v.denies, compiledDeny{d, *roleSet(roles, d.Role), kind, object, int32(i)})
+		}
+	}
+}
+
+// reach is what of the vault a scope covers: all of it (KindNone), or one
+// object. A scope that covers neither is not ok.
+func (rules *Rules) reach(scope string) (Kind, string, bool) {
+	if covers(scope, rules.ID) {
+		return KindNone, "", true
+	}
+	if !covers(rules.ID, scope) {
+		return KindNone, "", false
+	}
+	collection, object, ok := strings.Cut(scope[len(rules.ID)+1:], "/")
+	if !ok || object == "" || strings.Contains(object, "/") {
+		return KindNone, "", false
+	}
+	for _, k := range [...]Kind{KindSecret, KindKey, KindCertificate} {
+		if strings.EqualFold(collection, k.String()) {
+			return k, strings.ToLower(object), true
+		}
+	}
+	return KindNone, "", false
+}
+
+// roleSet is the set of operations that a role's data actions cover.
+func roleSet(cache map[*Role]*opset, role *Role) *opset {
+	if s, ok := cache[role]; ok {
+		return s
+	}
+	s := &opset{}
+	for _, o := range Operations() {
+		if a := o.Info().DataAction; a != "" && grants(role.DataActions, role.NotDataActions, a) {
+			s.add(o)
+		}
+	}
+	cache[role] = s
+	return s
+}
+
+// of keeps the operations that name an object of the kind.
+func (s opset) of(kind Kind) opset {
+	var kept opset
+	for _, o := range Operations() {
+		if info := o.Info(); info.Kind == kind && info.Named && s.has(o) {
+			kept.add(o)
+		}
+	}
+	return kept
+}
+
+// addGrant appends a grant that allows something the earlier ones do not.
+func addGrant(list []grant, g grant) []grant {
+	var all opset
+	for i := range list {
+		if list[i].application.IsZero() {
+			all.union(&list[i].ops)
+		}
+	}
+	if g.ops.covered(&all) {
+		return list
+	}
+	return append(list, g)
+}
+
+func (v *Vault) compilePolicies(rules *Rules) {
+	for i := range rules.Policies {
+		p := &rules.Policies[i]
+		if p.Tenant != rules.Tenant || p.Object.IsZero() {
+			continue
+		}
+		g := grant{index: int32(i), application: p.Application}
+		for _, o := range Operations() {
+			if p.permits(o) {
+				g.ops.add(o)
+			}
+		}
+		v.principals[p.Object] = addGrant(v.principals[p.Object], g)
+	}
+}
+
+// span is a run of addresses, both ends included, and the first rule that
+// holds them.
+type span struct {
+	first, last address
+	rule        int32
+}
+
+// address is an IP address in the form the index compares: IPv4 as mapped.
+type address struct{ hi, lo uint64 }
+
+func (a address) less(b address) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
+
+func (a address) next() address {
+	if a.lo++; a.lo == 0 {
+		a.hi++
+	}
+	return a
+}
+
+func (a address) previous() address {
+	if a.lo == 0 {
+		a.hi--
+	}
+	a.lo--
+	return a
+}
+
+func addressOf(a netip.Addr) address {
+	b := a.As16()
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// addressIndex finds the first of many prefixes that holds an address:
+// disjoint spans in order.
+type addressIndex struct{ spans []span }
+
+// newAddressIndex cuts overlapping prefixes into disjoint spans, each with
+// the lowest rule that holds it.
+func newAddressIndex(prefixes []netip.Prefix) addressIndex {
+	var spans []span
+	var cuts []address
+	for i, p := range prefixes {
+		if !p.IsValid() {
+			continue
+		}
+		p = plainPrefix(p)
+		first, last := addressOf(p.Addr()), lastOf(p)
+		spans = append(spans, span{first, last, int32(i)})
+		cuts = append(cuts, first)
+		if end := last.next(); end != (address{}) {
+			cuts = append(cuts, end)
+		}
+	}
+	slices.SortFunc(cuts, compareAddress)
+	cuts = slices.Compact(cuts)
+	slices.SortStableFunc(spans, func(a, b span) int { return compareAddress(a.first, b.first) })
+	var index addressIndex
+	var open []span // those that hold the current cut, lowest rule first
+	at := 0
+	for i, cut := range cuts {
+		for ; at < len(spans) && spans[at].first == cut; at++ {
+			open = append(open, spans[at])
+		}
+		open = slices.DeleteFunc(open, func(s span) bool { return s.last.less(cut) })
+		if len(open) == 0 {
+			continue
+		}
+		best, last := open[0].rule, address{^uint64(0), ^uint64(0)}
+		for _, s := range open {
+			best = min(best, s.rule)
+		}
+		if i+1 < len(cuts) {
+			last = cuts[i+1].previous()
+		}
+		if n := len(index.spans); n > 0 && index.spans[n-1].rule == best && index.spans[n-1].last.next() == cut {
+			index.spans[n-1].last = last
+			continue
+		}
+		index.spans = append(index.spans, span{cut, last, best})
+	}
+	return index
+}
+
+func compareAddress(a, b address) int {
+	switch {
+	case a.less(b):
+		return -1
+	case b.less(a):
+		return 1
+	}
+	return 0
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) address {
+	a := addressOf(p.Addr())
+	host := 128 - p.Bits()
+	if p.Addr().Is4() {
+		host = 32 - p.Bits()
+	}
+	switch {
+	case host >= 128:
+		return address{^uint64(0), ^uint64(0)}
+	case host >= 64:
+		return address{a.hi | (1<<(host-64) - 1), ^uint64(0)}
+	}
+	return address{a.hi, a.lo | (1<<host - 1)}
+}
+
+// find is the first rule that holds the address, NoRule when none does.
+func (x *addressIndex) find(a netip.Addr) int32 {
+	if len(x.spans) == 0 || !a.IsValid() {
+		return NoRule
+	}
+	at := addressOf(a)
+	lo, hi := 0, len(x.spans)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if x.spans[mid].last.less(at) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(x.spans) && !at.less(x.spans[lo].first) {
+		return x.spans[lo].rule
+	}
+	return NoRule
+}

@@ -1,0 +1,206 @@
+package access
+
+// Decide is the decision over one request. It reads nothing but its
+// arguments and allocates nothing.
+func (v *Vault) Decide(r *Request) Decision {
+	d := Decision{NetworkRule: NoRule, Rule: NoRule}
+	if v == nil {
+		return d
+	}
+	network := v.network(r, &d)
+	if r.Caller.Token == TokenAbsent {
+		return d.deny(GateToken, NoToken)
+	}
+	if network != Undecided {
+		return d.deny(GateNetwork, network)
+	}
+	switch {
+	case r.Caller.Token != TokenValid:
+		return d.deny(GateIdentity, BadToken)
+	case r.Caller.Tenant.IsZero() || r.Caller.Tenant != v.tenant:
+		return d.deny(GateIdentity, WrongTenant)
+	case r.OverBudget:
+		return d.deny(GateThrottle, Throttled)
+	}
+	switch v.model {
+	case ModelRBAC:
+		v.assignments(r, &d)
+	case ModelPolicies:
+		v.policies(r, &d)
+	default:
+		return d.deny(GatePermission, NoModel)
+	}
+	return d
+}
+
+func (d Decision) deny(g Gate, why Reason) Decision {
+	d.Verdict, d.Gate, d.Reason = Deny, g, why
+	return d
+}
+
+// network sets how the request is admitted; the result is why it is not.
+func (v *Vault) network(r *Request, d *Decision) Reason {
+	if r.Origin.Path == PathPrivateEndpoint {
+		if i, ok := v.endpoints[r.Origin.Endpoint]; ok {
+			d.Admitted, d.NetworkRule = AdmittedPrivateEndpoint, i
+			return Undecided
+		}
+	}
+	if v.perimeter.Mode != PerimeterNone || v.publicAccess == PublicByPerimeter {
+		inside := v.insidePerimeter(r)
+		if v.perimeter.Mode == PerimeterEnforced || v.publicAccess == PublicByPerimeter {
+			if inside {
+				d.Admitted = AdmittedPerimeter
+				return Undecided
+			}
+			return PerimeterDenied
+		}
+		d.WouldDeny = !inside
+	}
+	if v.publicAccess == PublicEnabled && v.admits(r, d) {
+		return Undecided
+	}
+	if v.bypass && r.Origin.Service != "" {
+		for i := range v.trusted {
+			if v.trusted[i].speaks(r) {
+				d.Admitted, d.NetworkRule = AdmittedTrusted, int32(i)
+				return Undecided
+			}
+		}
+	}
+	return refusals[v.publicAccess == PublicEnabled][v.bypass]
+}
+
+// refusals are the network's refusals by (public access enabled, bypass).
+var refusals = map[bool]map[bool]Reason{
+	false: {false: PublicDisabledBypassNone, true: PublicDisabledNotTrusted},
+	true:  {false: FirewallBypassNone, true: FirewallNotTrusted},
+}
+
+// admits asks the default action, the subnet rules and the IP rules.
+func (v *Vault) admits(r *Request, d *Decision) bool {
+	if v.defaultAction == Allow {
+		if r.Origin.Path != PathUnknown {
+			d.Admitted = AdmittedOpen
+			return true
+		}
+		return false
+	}
+	switch r.Origin.Path {
+	case PathSubnet:
+		if i, ok := v.subnets[r.Origin.Subnet]; ok {
+			d.Admitted, d.NetworkRule = AdmittedSubnet, i
+			return true
+		}
+	case PathPublic:
+		if i := v.addresses.find(r.Origin.Addr); i != NoRule {
+			d.Admitted, d.NetworkRule = AdmittedIP, i
+			return true
+		}
+	}
+	return false
+}
+
+func (v *Vault) insidePerimeter(r *Request) bool {
+	p := &v.perimeter
+	if p.Mode == PerimeterNone {
+		return false
+	}
+	if p.ID != "" && p.ID == r.Origin.Perimeter {
+		return true
+	}
+	if r.Origin.Path == PathPublic && v.perimeterAddresses.find(r.Origin.Addr) != NoRule {
+		return true
+	}
+	for _, s := range p.Subscriptions {
+		if r.Caller.Token == TokenValid && !s.IsZero() && s == r.Caller.Subscription {
+			return true
+		}
+	}
+	return false
+}
+
+// assignments decides by RBAC.
+func (v *Vault) assignments(r *Request, d *Decision) {
+	d.Gate = GatePermission
+	kind, object := KindNone, ""
+	if info := &operationTable[min(r.Operation, operations-1)]; info.Named && r.Object != "" {
+		kind, object = info.Kind, r.Object
+	}
+	for i := range v.denies {
+		x := &v.denies[i]
+		if x.ops.has(r.Operation) && (x.kind == KindNone || x.kind == kind && x.object == object) && x.rule.denies(&r.Caller) {
+			d.Reason, d.Rule = DenyAssigned, x.index
+			return
+		}
+	}
+	best := v.first(r.Caller.Object, r.Operation, kind, object, NoRule)
+	for _, g := range r.Caller.Groups {
+		best = v.first(g, r.Operation, kind, object, best)
+	}
+	if best == NoRule {
+		d.Reason = NoAssignment
+		return
+	}
+	d.Verdict, d.Reason, d.Rule = Allow, ByAssignment, best
+}
+
+// first is the earlier of best and the first assignment of the principal
+// that allows the operation.
+func (v *Vault) first(p GUID, o Operation, kind Kind, object string, best int32) int32 {
+	for i := range v.principals[p] {
+		if g := &v.principals[p][i]; g.ops.has(o) {
+			best = earlier(best, g.index)
+			break
+		}
+	}
+	if kind == KindNone || len(v.objects) == 0 {
+		return best
+	}
+	list := v.objects[objectKey{p, kind, object}]
+	for i := range list {
+		if list[i].ops.has(o) {
+			return earlier(best, list[i].index)
+		}
+	}
+	return best
+}
+
+func earlier(a, b int32) int32 {
+	if a == NoRule || b != NoRule && b < a {
+		return b
+	}
+	return a
+}
+
+// policies decides by access policies.
+func (v *Vault) policies(r *Request, d *Decision) {
+	d.Gate = GatePermission
+	best, onBehalf := v.policy(r.Caller.Object, r, NoRule, NoRule)
+	for _, g := range r.Caller.Groups {
+		best, onBehalf = v.policy(g, r, best, onBehalf)
+	}
+	switch {
+	case best != NoRule:
+		d.Verdict, d.Reason, d.Rule = Allow, ByPolicy, best
+	case onBehalf != NoRule:
+		d.Reason, d.Rule = OnlyOnBehalf, onBehalf
+	default:
+		d.Reason = NoPolicy
+	}
+}
+
+func (v *Vault) policy(p GUID, r *Request, best, onBehalf int32) (int32, int32) {
+	list := v.principals[p]
+	for i := range list {
+		g := &list[i]
+		switch {
+		case !g.ops.has(r.Operation):
+		case g.application.IsZero() || r.Caller.User && r.Caller.App == g.application:
+			return earlier(best, g.index), onBehalf
+		default:
+			onBehalf = earlier(onBehalf, g.index)
+		}
+	}
+	return best, onBehalf
+}
