@@ -62,7 +62,7 @@
 //     RBAC: a deny assignment that covers principal, resource and data
 //     action refuses (DenyAssigned). Then one role assignment that covers
 //     them allows (ByAssignment): its principal is the caller or one of the
-//     caller's groups, its scope is the resource or above it, and its role's
+//     caller's groups, its scope is the vault or above it or the very object, and its role's
 //     data actions less its not-data-actions hold the action. The resource
 //     is the object for operations that name one and the vault for others.
 //     Otherwise NoAssignment.

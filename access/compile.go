@@ -140,12 +140,12 @@ func (rules *Rules) reach(scope string) (Kind, string, bool) {
 		return KindNone, "", false
 	}
 	collection, object, ok := strings.Cut(scope[len(rules.ID)+1:], "/")
-	if !ok || object == "" || strings.Contains(object, "/") {
+	if !ok || object == "" {
 		return KindNone, "", false
 	}
 	for _, k := range [...]Kind{KindSecret, KindKey, KindCertificate} {
-		if strings.EqualFold(collection, k.String()) {
-			return k, strings.ToLower(object), true
+		if same(collection, k.String()) {
+			return k, folded(object), true
 		}
 	}
 	return KindNone, "", false
@@ -240,19 +240,25 @@ func addressOf(a netip.Addr) address {
 }
 
 // addressIndex finds the first of many prefixes that holds an address:
-// disjoint spans in order.
-type addressIndex struct{ spans []span }
+// disjoint spans in order, a list for each family.
+type addressIndex struct{ v4, v6 []span }
 
-// newAddressIndex cuts overlapping prefixes into disjoint spans, each with
-// the lowest rule that holds it.
 func newAddressIndex(prefixes []netip.Prefix) addressIndex {
-	var spans []span
+	return addressIndex{disjoint(prefixes, true), disjoint(prefixes, false)}
+}
+
+// disjoint cuts the overlapping prefixes of a family into disjoint spans,
+// each with the lowest rule that holds it.
+func disjoint(prefixes []netip.Prefix, v4 bool) []span {
+	var spans, index []span
 	var cuts []address
 	for i, p := range prefixes {
 		if !p.IsValid() {
 			continue
 		}
-		p = plainPrefix(p)
+		if p = plainPrefix(p); p.Addr().Is4() != v4 {
+			continue
+		}
 		first, last := addressOf(p.Addr()), lastOf(p)
 		spans = append(spans, span{first, last, int32(i)})
 		cuts = append(cuts, first)
@@ -263,7 +269,6 @@ func newAddressIndex(prefixes []netip.Prefix) addressIndex {
 	slices.SortFunc(cuts, compareAddress)
 	cuts = slices.Compact(cuts)
 	slices.SortStableFunc(spans, func(a, b span) int { return compareAddress(a.first, b.first) })
-	var index addressIndex
 	var open []span // those that hold the current cut, lowest rule first
 	at := 0
 	for i, cut := range cuts {
@@ -281,11 +286,11 @@ func newAddressIndex(prefixes []netip.Prefix) addressIndex {
 		if i+1 < len(cuts) {
 			last = cuts[i+1].previous()
 		}
-		if n := len(index.spans); n > 0 && index.spans[n-1].rule == best && index.spans[n-1].last.next() == cut {
-			index.spans[n-1].last = last
+		if n := len(index); n > 0 && index[n-1].rule == best && index[n-1].last.next() == cut {
+			index[n-1].last = last
 			continue
 		}
-		index.spans = append(index.spans, span{cut, last, best})
+		index = append(index, span{cut, last, best})
 	}
 	return index
 }
@@ -318,21 +323,25 @@ func lastOf(p netip.Prefix) address {
 
 // find is the first rule that holds the address, NoRule when none does.
 func (x *addressIndex) find(a netip.Addr) int32 {
-	if len(x.spans) == 0 || !a.IsValid() {
+	if !a.IsValid() {
 		return NoRule
 	}
+	spans := x.v6
+	if a.Is4() || a.Is4In6() {
+		spans = x.v4
+	}
 	at := addressOf(a)
-	lo, hi := 0, len(x.spans)
+	lo, hi := 0, len(spans)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if x.spans[mid].last.less(at) {
+		if spans[mid].last.less(at) {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo < len(x.spans) && !at.less(x.spans[lo].first) {
-		return x.spans[lo].rule
+	if lo < len(spans) && !at.less(spans[lo].first) {
+		return spans[lo].rule
 	}
 	return NoRule
 }

@@ -212,14 +212,14 @@ func (rules *Rules) assignments(r *Request) Step {
 	resource, action := rules.resource(r), r.Operation.Info().DataAction
 	for i := range rules.DenyAssignments {
 		d := &rules.DenyAssignments[i]
-		if action != "" && d.denies(&r.Caller) && covers(d.Scope, resource) && d.Role != nil &&
+		if action != "" && d.denies(&r.Caller) && rules.reaches(d.Scope, resource) && d.Role != nil &&
 			grants(d.Role.DataActions, d.Role.NotDataActions, action) {
 			return Step{Gate: GatePermission, Reason: DenyAssigned, Rule: int32(i)}
 		}
 	}
 	for i := range rules.Assignments {
 		a := &rules.Assignments[i]
-		if action != "" && !a.Conditional && r.Caller.isPrincipal(a.Principal) && covers(a.Scope, resource) && a.Role != nil &&
+		if action != "" && !a.Conditional && r.Caller.isPrincipal(a.Principal) && rules.reaches(a.Scope, resource) && a.Role != nil &&
 			grants(a.Role.DataActions, a.Role.NotDataActions, action) {
 			return Step{Gate: GatePermission, Outcome: Passed, Reason: ByAssignment, Rule: int32(i)}
 		}

@@ -59,10 +59,38 @@ func covers(scope, resource string) bool {
 	if scope == "/" {
 		return true
 	}
-	if scope == "" || len(resource) < len(scope) || !strings.EqualFold(resource[:len(scope)], scope) {
+	if scope == "" || len(resource) < len(scope) || !same(resource[:len(scope)], scope) {
 		return false
 	}
 	return len(resource) == len(scope) || resource[len(scope)] == '/'
+}
+
+// reaches reports whether a scope covers a resource of the vault: the vault
+// or above it, or the very object.
+func (rules *Rules) reaches(scope, resource string) bool {
+	return covers(scope, rules.ID) || scope != "" && same(scope, resource)
+}
+
+// same compares without regard to the case of ASCII letters.
+func same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// folded is s with ASCII letters in lower case.
+func folded(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		b[i] = lower(c)
+	}
+	return string(b)
 }
 
 // isPrincipal reports whether id is the caller or one of the caller's groups.
@@ -87,7 +115,7 @@ func isOfType(id, typ string) bool {
 	const providers = "/providers/"
 	at := -1
 	for i := 0; i+len(providers) <= len(id); i++ {
-		if strings.EqualFold(id[i:i+len(providers)], providers) {
+		if same(id[i:i+len(providers)], providers) {
 			at = i + len(providers)
 		}
 	}
@@ -102,7 +130,7 @@ func isOfType(id, typ string) bool {
 		isName := n >= 2 && n%2 == 0
 		if !isName {
 			want, left, deeper := strings.Cut(typ, "/")
-			if !strings.EqualFold(segment, want) {
+			if !same(segment, want) {
 				return false
 			}
 			if !deeper {
@@ -134,7 +162,7 @@ func plainPrefix(p netip.Prefix) netip.Prefix {
 // holdsWord reports whether a permission list holds the word or "all".
 func holdsWord(list []string, word string) bool {
 	for _, w := range list {
-		if strings.EqualFold(w, word) || strings.EqualFold(w, "all") {
+		if same(w, word) || same(w, "all") {
 			return true
 		}
 	}
