@@ -1,0 +1,164 @@
+package estate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"postern/access"
+	"postern/internal/store"
+)
+
+// prefix is where resources stand in the store: "r/" and the resource's Key.
+const prefix = "r/"
+
+// Registry is the estate of a server: the current snapshot, and the one way
+// to change it.
+type Registry struct {
+	store   store.Store
+	options Options
+	current atomic.Pointer[Snapshot]
+	writing sync.Mutex // held for the whole of a Change
+}
+
+// Open reads the estate from the store.
+func Open(ctx context.Context, st store.Store, options Options) (*Registry, error) {
+	r := &Registry{store: st, options: options}
+	if err := r.load(ctx); err != nil {
+		return nil, fmt.Errorf("reading the estate: %w", err)
+	}
+	return r, nil
+}
+
+// load replaces the snapshot by what the store holds.
+func (r *Registry) load(ctx context.Context) error {
+	var resources []*Resource
+	for after := ""; ; {
+		items, err := r.store.Range(ctx, prefix, after, 1000)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			var res Resource
+			if err := json.Unmarshal(item.Value, &res); err != nil {
+				return fmt.Errorf("resource %s: %w", item.Key, err)
+			}
+			resources = append(resources, &res)
+			after = item.Key
+		}
+		if len(items) < 1000 {
+			break
+		}
+	}
+	snapshot, _ := New(resources, r.options)
+	r.current.Store(snapshot)
+	return nil
+}
+
+// Snapshot is the current state. It never blocks.
+func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
+
+// Draft is a change being put together.
+type Draft struct {
+	tx      store.Tx
+	changes map[string]*Resource // nil for a deletion
+}
+
+// Put creates or replaces a resource.
+func (d *Draft) Put(res *Resource) { d.changes[Key(res.ID)] = res }
+
+// Delete removes a resource; one that does not exist is no error.
+func (d *Draft) Delete(id string) { d.changes[Key(id)] = nil }
+
+// Tx is the transaction that the change will be committed in, for further
+// keys: the journal's record, or the removal of what a vault held.
+func (d *Draft) Tx() *store.Tx { return &d.tx }
+
+// Change runs fn on the current snapshot, commits what it put into the
+// draft in one transaction, and publishes the new snapshot. One change runs
+// at a time. An error of fn is returned as it is and nothing is changed;
+// when the commit fails, the snapshot is read anew, because the store may
+// have applied it all the same.
+func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	s := r.current.Load()
+	d := &Draft{changes: map[string]*Resource{}}
+	if err := fn(s, d); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.changes)) {
+		res := d.changes[key]
+		if res == nil {
+			d.tx.Delete(prefix + key)
+			continue
+		}
+		value, err := json.Marshal(res)
+		if err != nil {
+			return fmt.Errorf("encoding resource %s: %w", res.ID, err)
+		}
+		d.tx.Put(prefix+key, value)
+	}
+	if len(d.tx.Operations) == 0 {
+		return nil
+	}
+	if err := r.store.Commit(ctx, &d.tx); err != nil {
+		return errors.Join(fmt.Errorf("changing the estate: %w", err), r.load(context.WithoutCancel(ctx)))
+	}
+	r.current.Store(s.with(d.changes, r.options))
+	return nil
+}
+
+// with is the snapshot after changes; only what they touch is compiled anew.
+func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
+	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
+		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority}
+	stale := map[string]bool{} // keys of vaults to compile
+	var scopes []string        // of changed assignments
+	for key, res := range changes {
+		old := next.resources[key]
+		for _, each := range []*Resource{old, res} {
+			switch {
+			case each == nil:
+			case strings.EqualFold(each.Type, TypeVault):
+				stale[key] = true
+			case strings.EqualFold(each.Type, TypeRoleAssignment):
+				a, _ := assignment(each, options)
+				scopes = append(scopes, Key(a.Scope))
+			}
+		}
+		if old != nil && strings.EqualFold(old.Type, TypeVault) {
+			delete(next.taken, strings.ToLower(old.Name))
+			delete(next.vaults, strings.ToLower(old.Name))
+		}
+		if res == nil {
+			delete(next.resources, key)
+		} else {
+			next.resources[key] = res
+		}
+	}
+	next.order = slices.Sorted(maps.Keys(next.resources))
+	if len(scopes) > 0 {
+		next.compileAssignments()
+		for name, v := range next.vaults {
+			key := Key(next.taken[name].ID)
+			for _, scope := range scopes {
+				if len(reaching([]access.Assignment{{Scope: scope}}, key)) > 0 && v != nil {
+					stale[key] = true
+				}
+			}
+		}
+	}
+	for key := range stale {
+		if res := next.resources[key]; res != nil {
+			next.compileVault(res)
+		}
+	}
+	return next
+}
