@@ -1,0 +1,237 @@
+// Package vault is the objects of one vault as a state machine: versions,
+// attributes, soft delete, recovery, purge, backup and restore.
+//
+// It knows no wire, no clock and no store of its own. It works on a Space, a
+// bounded piece of an ordered store, and is told what time it is; what it
+// writes is sealed under the key it is written at.
+//
+// The life of an object, the same for every kind:
+//
+//	        Set, Restore              Delete
+//	(none) ─────────────▶ live ─────────────────▶ deleted
+//	   ▲                   ▲                        │ │
+//	   │                   └──────── Recover ───────┘ │
+//	   └── Purge, or the scheduled purge date passed ─┘
+//
+// Keys, below the space of the vault, for the kind "secrets":
+//
+//	secrets/<name>                            live: the object with its latest version
+//	deletedsecrets/<name>                     deleted: the same, with both dates
+//	secretsversions/<name>/<life>/<version>   each version that is not the latest
+//	garbage/secrets/<name>/<life>             versions of a purged object still to be removed
+//
+// A name is lower-case in keys and stands at one of the first two, never at
+// both. A life is the identifier of one existence of a name, from its
+// creation to its purge: a new object never sees what an old one left. So a
+// read of the latest version is one Get, of any version at most two, and
+// every change is one transaction guarded by what was read for it.
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"postern/internal/seal"
+	"postern/internal/store"
+)
+
+// Limits of objects (documentation: about-keys-secrets-certificates,
+// about-secrets; tags as the portal and the secrets page of 2026 have them).
+const (
+	MaxName        = 127
+	MaxValue       = 25 << 10
+	MaxContentType = 255
+	MaxTags        = 15
+	MaxTag         = 512
+	MaxBackup      = 500
+	MaxPage        = 25
+	// FullRetention is the longest time, in days, that a deleted object is
+	// kept; a shorter one is called customized.
+	FullRetention = 90
+)
+
+// attempts bounds how often a change is tried again when somebody else
+// changed the object in between.
+const attempts = 16
+
+// Space is the piece of a store that holds one vault: keys are relative to
+// it, and nothing outside can be reached.
+type Space interface {
+	Get(ctx context.Context, key string) (store.Item, error)
+	Range(ctx context.Context, prefix, after string, limit int) ([]store.Item, error)
+	Commit(ctx context.Context, tx *store.Tx) error
+}
+
+// Terms is what the configuration of the vault says about its objects.
+type Terms struct {
+	// Name is the vault's name; Subscription and Geography bound where a
+	// backup can be restored.
+	Name, Subscription, Geography string
+	RetentionDays                 int
+	PurgeProtected                bool
+}
+
+// RecoveryLevel is the word that the attributes of objects carry (spec:
+// DeletionRecoveryLevel).
+func (t Terms) RecoveryLevel() string {
+	switch {
+	case t.PurgeProtected && t.RetentionDays < FullRetention:
+		return "CustomizedRecoverable"
+	case t.PurgeProtected:
+		return "Recoverable"
+	case t.RetentionDays < FullRetention:
+		return "CustomizedRecoverable+Purgeable"
+	}
+	return "Recoverable+Purgeable"
+}
+
+// Refusal is why a request to an object is not carried out. The zero value
+// is no refusal and is never returned.
+type Refusal uint8
+
+const (
+	_ Refusal = iota
+	// NotFound: there is no live object, or no version, of that name.
+	NotFound
+	// NotDeleted: there is no deleted object of that name.
+	NotDeleted
+	// IsDeleted: the name belongs to a deleted object that can be recovered.
+	IsDeleted
+	// Exists: the name is in use.
+	Exists
+	// Disabled: the version is not enabled.
+	Disabled
+	// Protected: the vault keeps deleted objects until their time has come.
+	Protected
+	// TooManyVersions: more than a backup may hold.
+	TooManyVersions
+	// BackupMalformed: not a backup of this kind, or damaged.
+	BackupMalformed
+	// BackupForeign: a backup of another subscription or geography.
+	BackupForeign
+	// Contended: others changed the object each time it was tried.
+	Contended
+)
+
+// Error says it in a few words, for logs.
+func (r Refusal) Error() string {
+	return "vault: " + [...]string{"no refusal", "not found", "not among the deleted", "deleted but recoverable", "name in use",
+		"disabled", "purge protection", "too many versions", "malformed backup", "foreign backup", "changed by others"}[r]
+}
+
+// Invalid is a property that is outside its limits.
+type Invalid struct {
+	// Property is its name on the wire ("value", "tags"); "name" is the
+	// name of the object itself.
+	Property string
+	// Reason ends the sentence "the property …".
+	Reason string
+}
+
+// Error is the whole sentence.
+func (e *Invalid) Error() string { return "vault: " + e.Property + " " + e.Reason }
+
+// errRecord is a stored record that cannot be read.
+var errRecord = errors.New("vault: stored record cannot be read")
+
+// collection is the state machine for one kind of object.
+type collection struct {
+	kind  string
+	terms Terms
+	space Space
+	key   *seal.Key
+	now   time.Time
+	// newVersion makes the identifiers of versions and lives: 32 hex digits.
+	newVersion func() string
+}
+
+// The keys of a name, which is lower-case already.
+func (c *collection) liveKey(name string) string    { return c.kind + "/" + name }
+func (c *collection) deletedKey(name string) string { return "deleted" + c.kind + "/" + name }
+func (c *collection) garbageKey(name, life string) string {
+	return "garbage/" + c.kind + "/" + name + "/" + life
+}
+func (c *collection) versionsPrefix(name, life string) string {
+	return c.kind + "versions/" + name + "/" + life + "/"
+}
+
+// expired reports whether a deleted object's time has come.
+func (c *collection) expired(o *Object) bool {
+	return o.Purge != 0 && c.now.Unix() >= o.Purge
+}
+
+// read gets and opens the object at a key; ok is false when there is none.
+func (c *collection) read(ctx context.Context, key string) (item store.Item, o Object, ok bool, err error) {
+	item, err = c.space.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Item{}, Object{}, false, nil
+	}
+	if err != nil {
+		return store.Item{}, Object{}, false, err
+	}
+	o, err = c.openObject(item)
+	return item, o, err == nil, err
+}
+
+// readDeleted is read for the deleted object of a name; one whose time has
+// come is not there any more, and its item is returned all the same so that
+// it can be dropped.
+func (c *collection) readDeleted(ctx context.Context, name string) (item store.Item, o Object, ok bool, err error) {
+	item, o, ok, err = c.read(ctx, c.deletedKey(name))
+	return item, o, ok && !c.expired(&o), err
+}
+
+func (c *collection) openObject(item store.Item) (Object, error) {
+	plain, err := c.key.Open(item.Key, item.Value)
+	if err != nil {
+		return Object{}, fmt.Errorf("%w: %s: %w", errRecord, item.Key, err)
+	}
+	o, err := decodeObject(string(plain))
+	if err != nil {
+		return Object{}, fmt.Errorf("%w: %s", err, item.Key)
+	}
+	return o, nil
+}
+
+func (c *collection) openVersion(item store.Item) (Version, error) {
+	plain, err := c.key.Open(item.Key, item.Value)
+	if err != nil {
+		return Version{}, fmt.Errorf("%w: %s: %w", errRecord, item.Key, err)
+	}
+	v, err := decodeVersion(string(plain))
+	if err != nil {
+		return Version{}, fmt.Errorf("%w: %s", err, item.Key)
+	}
+	return v, nil
+}
+
+func (c *collection) putObject(tx *store.Tx, key string, o *Object) {
+	tx.Put(key, c.key.Seal(key, appendObject(nil, o)))
+}
+
+func (c *collection) putVersion(tx *store.Tx, o *Object, v *Version) {
+	key := c.versionsPrefix(fold(o.Name), o.life) + v.ID
+	tx.Put(key, c.key.Seal(key, appendVersion(nil, v)))
+}
+
+// change runs a step that reads, decides and fills a transaction, commits
+// it, and begins again when what was read has changed meanwhile. A step
+// that returns an error ends it.
+func (c *collection) change(ctx context.Context, step func(tx *store.Tx) error) error {
+	for range attempts {
+		var tx store.Tx
+		if err := step(&tx); err != nil {
+			return err
+		}
+		err := c.space.Commit(ctx, &tx)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return Contended
+}
