@@ -1,0 +1,225 @@
+// Package admission is the one place where a request is decided and the
+// decision recorded.
+//
+// Admit decides, notes the decision in the record of the request, and only
+// when it allows hands back a Grant: the capability through which a handler
+// reaches the objects of that one vault. There is no other way to them. A
+// change that goes through a Grant is committed together with its record; of
+// every other request the record is written by Finish or Refuse, and the
+// planes send no answer before. A journal that cannot be written stops
+// service: both fail, and so does the request.
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"postern/access"
+	"postern/internal/estate"
+	"postern/internal/journal"
+	"postern/internal/seal"
+	"postern/internal/store"
+	"postern/internal/throttle"
+)
+
+// Journal is what of the journal the admission needs; *journal.Journal is it.
+type Journal interface {
+	Append(*journal.Record) error
+	Outbox(*journal.Record) (key string, value []byte)
+	Deliver(record *journal.Record, key string) error
+	Broken() error
+}
+
+// Controller decides and records.
+type Controller struct {
+	Store   store.Store
+	Root    *seal.Root
+	Journal Journal
+	// Budget is the throttling; nil for none.
+	Budget *throttle.Limiter
+	Now    func() time.Time
+}
+
+// Call is one request to a vault.
+type Call struct {
+	Vault   *estate.Vault
+	Request access.Request
+	// Record is filled with what is known before the decision; Admit adds
+	// the decision.
+	Record *journal.Record
+}
+
+// ErrOutOfService is returned while the journal cannot be written.
+var ErrOutOfService = errors.New("admission: the journal cannot be written, so nothing is served")
+
+// Admit decides over a request to the data plane. The Grant is nil unless
+// the decision allows.
+func (c *Controller) Admit(call *Call) (*Grant, access.Decision) {
+	r := &call.Request
+	r.OverBudget = c.Budget.Spent(call.Vault.Resource.UID)
+	d := call.Vault.Compiled.Decide(r)
+	if spends(d) && !c.Budget.Take(call.Vault.Resource.UID) {
+		r.OverBudget = true
+		d = call.Vault.Compiled.Decide(r)
+	}
+	note(call, d)
+	if !d.Allowed() {
+		return nil, d
+	}
+	return &Grant{controller: c, vault: call.Vault, record: call.Record, status: 200}, d
+}
+
+// spends reports whether a decision was reached behind the throttle.
+func spends(d access.Decision) bool { return d.Gate == access.GatePermission }
+
+// AdmitManagement decides over a call of the control plane: an action at a
+// scope, by role assignments alone. The Grant reaches the objects of vault;
+// it is nil unless the decision allows. The vault may be nil for calls that
+// touch none.
+func (c *Controller) AdmitManagement(s *estate.Snapshot, caller *access.Caller, action, scope string,
+	vault *estate.Vault, record *journal.Record) (*Grant, access.Decision) {
+	d := s.Authority().Authorize(caller, action, scope)
+	record.RBACAuthorized = journal.Bool(d.Allowed())
+	if !d.Allowed() {
+		return nil, d
+	}
+	return &Grant{controller: c, vault: vault, record: record, status: 200}, d
+}
+
+// Refuse records a request that was not admitted. Its error means that no
+// answer may leave but a failure.
+func (c *Controller) Refuse(record *journal.Record, status int, description string) error {
+	record.ResultDescription = description
+	return c.write(record, status)
+}
+
+func (c *Controller) write(record *journal.Record, status int) error {
+	record.Answered(status)
+	record.Duration = c.Now().Sub(record.Time)
+	if err := c.Journal.Append(record); err != nil {
+		return fmt.Errorf("%w: %w", ErrOutOfService, err)
+	}
+	return nil
+}
+
+// Grant is the capability to work on the objects of one vault for one
+// request. It implements vault.Space, bounded to that vault. It is not safe
+// for concurrent use.
+type Grant struct {
+	controller *Controller
+	vault      *estate.Vault
+	record     *journal.Record
+	status     int
+	recorded   bool
+}
+
+// Expect says with which status a change will be answered; 200 unless said.
+func (g *Grant) Expect(status int) { g.status = status }
+
+// Key seals what is stored of the vault.
+func (g *Grant) Key() *seal.Key { return g.controller.Root.Key("vault/" + g.vault.Resource.UID) }
+
+// BackupKey seals backup blobs.
+func (g *Grant) BackupKey() *seal.Key { return g.controller.Root.Key("backup") }
+
+// Prefix is where the objects of a vault stand in the store.
+func Prefix(uid string) string { return "o/" + uid + "/" }
+
+// Get reads a key of the vault's space.
+func (g *Grant) Get(ctx context.Context, key string) (store.Item, error) {
+	prefix := Prefix(g.vault.Resource.UID)
+	item, err := g.controller.Store.Get(ctx, prefix+key)
+	item.Key = key
+	return item, err
+}
+
+// Range reads keys of the vault's space in order.
+func (g *Grant) Range(ctx context.Context, prefix, after string, limit int) ([]store.Item, error) {
+	space := Prefix(g.vault.Resource.UID)
+	if after != "" {
+		after = space + after
+	}
+	items, err := g.controller.Store.Range(ctx, space+prefix, after, limit)
+	for i := range items {
+		items[i].Key = items[i].Key[len(space):]
+	}
+	return items, err
+}
+
+// Commit applies a transaction to the vault's space. The first one that
+// succeeds carries the record of the request, so that there is neither a
+// change without a record nor a record of a change that never was.
+func (g *Grant) Commit(ctx context.Context, tx *store.Tx) error {
+	if err := g.controller.Journal.Broken(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOutOfService, err)
+	}
+	space := Prefix(g.vault.Resource.UID)
+	bounded := store.Tx{Conditions: make([]store.Condition, len(tx.Conditions)),
+		Operations: make([]store.Operation, len(tx.Operations), len(tx.Operations)+1)}
+	for i, c := range tx.Conditions {
+		c.Key = space + c.Key
+		bounded.Conditions[i] = c
+	}
+	for i, o := range tx.Operations {
+		o.Key = space + o.Key
+		bounded.Operations[i] = o
+	}
+	if g.recorded {
+		return g.controller.Store.Commit(ctx, &bounded)
+	}
+	g.record.Answered(g.status)
+	g.record.Duration = g.controller.Now().Sub(g.record.Time)
+	key, value := g.controller.Journal.Outbox(g.record)
+	bounded.Put(key, value)
+	if err := g.controller.Store.Commit(ctx, &bounded); err != nil {
+		return err
+	}
+	g.recorded = true
+	if err := g.controller.Journal.Deliver(g.record, key); err != nil {
+		return fmt.Errorf("%w: %w", ErrOutOfService, err)
+	}
+	return nil
+}
+
+// Finish records how the request ended, unless a change did so already. Its
+// error means that no answer may leave but a failure.
+func (g *Grant) Finish(status int, description string) error {
+	if g.recorded {
+		return nil
+	}
+	g.recorded = true
+	g.record.ResultDescription = description
+	return g.controller.write(g.record, status)
+}
+
+// note writes the decision into the record: how the network gate was
+// passed, and what the permission gate said, each only if it was reached.
+func note(call *Call, d access.Decision) {
+	rec, rules, o := call.Record, call.Vault.Rules, &call.Request.Origin
+	switch o.Path {
+	case access.PathPublic:
+		rec.AddrAuthType = "PublicIP"
+	case access.PathSubnet:
+		rec.AddrAuthType, rec.SubnetID = "Subnet", o.Subnet
+	case access.PathPrivateEndpoint:
+		rec.AddrAuthType, rec.PrivateEndpointID = "PrivateEndpoint", o.Endpoint
+	}
+	if d.Admitted == access.AdmittedTrusted {
+		rec.AddrAuthType, rec.TrustedService = "TrustedService", o.Service
+	}
+	rec.AddressAuthorized = journal.Bool(d.Admitted != access.NotAdmitted)
+	if d.Gate != access.GatePermission {
+		return
+	}
+	switch rules.Model {
+	case access.ModelRBAC:
+		rec.RBACAuthorized = journal.Bool(d.Allowed())
+		if d.Reason == access.ByAssignment {
+			rec.AssignmentID = rules.Assignments[d.Rule].ID
+		}
+	case access.ModelPolicies:
+		rec.PolicyMatch = journal.Bool(d.Allowed())
+	}
+}
