@@ -1,0 +1,116 @@
+package entra
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// filter is one condition on principals: a property equals a value.
+type filter struct {
+	property filterProperty
+	value    string
+}
+
+type filterProperty uint8
+
+const (
+	byServicePrincipalName filterProperty = iota + 1
+	byAppID
+	byDisplayName
+)
+
+// maxFilter is how long a filter may be.
+const maxFilter = 1 << 10
+
+var errFilter = errors.New("entra: not a filter that is understood")
+
+// parseFilter reads the filters that the clients send (OData 4.01 ABNF,
+// boolCommonExpr, of which these are the words):
+//
+//	servicePrincipalNames/any(c:c eq 'value')
+//	appId eq 'value'
+//	displayName eq 'value'
+//
+// with any lambda variable, spaces around its colon, and quotes within the
+// value doubled. Everything else is refused: a filter that is half
+// understood would find the wrong principal.
+func parseFilter(s string) (filter, error) {
+	if len(s) > maxFilter || !utf8.ValidString(s) {
+		return filter{}, errFilter
+	}
+	s = strings.Trim(s, " ")
+	if rest, ok := strings.CutPrefix(s, "servicePrincipalNames/any("); ok {
+		body, ok := strings.CutSuffix(rest, ")")
+		variable, condition, colon := strings.Cut(body, ":")
+		variable = strings.Trim(variable, " ")
+		if !ok || !colon || !identifier(variable) {
+			return filter{}, errFilter
+		}
+		value, ok := equals(strings.Trim(condition, " "), variable)
+		if !ok {
+			return filter{}, errFilter
+		}
+		return filter{byServicePrincipalName, value}, nil
+	}
+	for _, p := range []struct {
+		name     string
+		property filterProperty
+	}{{"appId", byAppID}, {"displayName", byDisplayName}} {
+		if value, ok := equals(s, p.name); ok {
+			return filter{p.property, value}, nil
+		}
+	}
+	return filter{}, errFilter
+}
+
+// equals reads "name eq 'value'".
+func equals(s, name string) (value string, ok bool) {
+	s, ok = strings.CutPrefix(s, name)
+	if !ok || !strings.HasPrefix(s, " ") {
+		return "", false
+	}
+	s, ok = strings.CutPrefix(strings.TrimLeft(s, " "), "eq ")
+	if !ok {
+		return "", false
+	}
+	return literal(strings.TrimLeft(s, " "))
+}
+
+// literal reads a whole string literal: quotes within are doubled.
+func literal(s string) (string, bool) {
+	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
+		return "", false
+	}
+	pairs := strings.Split(s[1:len(s)-1], "''")
+	for _, p := range pairs {
+		if strings.Contains(p, "'") {
+			return "", false
+		}
+	}
+	return strings.Join(pairs, "'"), true
+}
+
+// identifier reports whether s is a lambda variable: a letter or an
+// underscore, then letters, digits and underscores.
+func identifier(s string) bool {
+	for i, c := range s {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
+
+// matches reports whether the condition holds for a principal. Ids and names
+// are compared without regard to letter case, as in Entra.
+func (f filter) matches(p Principal) bool {
+	switch f.property {
+	case byServicePrincipalName, byAppID:
+		return strings.EqualFold(p.App.String(), f.value)
+	case byDisplayName:
+		return strings.EqualFold(p.DisplayName, f.value)
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package entra
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"postern/access"
+)
+
+// tokenAnswer is the answer of the token endpoint, version 2.0 (RFC 6749
+// §5.1, with Entra's additions).
+type tokenAnswer struct {
+	Type    string `json:"token_type"`
+	Expires int64  `json:"expires_in"`
+	Ext     int64  `json:"ext_expires_in"`
+	On      int64  `json:"expires_on"`
+	Token   string `json:"access_token"`
+}
+
+// tokenAnswerV1 is the answer of version 1.0, where numbers are strings.
+type tokenAnswerV1 struct {
+	Type      string `json:"token_type"`
+	Expires   string `json:"expires_in"`
+	Ext       string `json:"ext_expires_in"`
+	On        string `json:"expires_on"`
+	NotBefore string `json:"not_before"`
+	Resource  string `json:"resource"`
+	Token     string `json:"access_token"`
+}
+
+// token is the token endpoint, version 2.0: the resource is in scope.
+func (l *login) token(a *attempt, w http.ResponseWriter, r *http.Request) error {
+	return l.grant(a, w, r, false)
+}
+
+// tokenV1 is the token endpoint, version 1.0: the resource is in resource,
+// and clients that take the server for AD FS send scope as well or instead.
+func (l *login) tokenV1(a *attempt, w http.ResponseWriter, r *http.Request) error {
+	return l.grant(a, w, r, true)
+}
+
+// grant is the client credentials grant (RFC 6749 §4.4): form, client,
+// resource, token.
+func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 bool) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	if a.correlation == "" {
+		a.correlation = a.trace
+	}
+	p, err := l.authenticate(a, r, form)
+	if err != nil {
+		return err
+	}
+	audience, err := l.audience(a, form, v1)
+	if err != nil {
+		return err
+	}
+	a.audience = audience
+	if !l.resources[audience] {
+		return refuseResource(audience, l.tenantName(p.Tenant))
+	}
+	if err := l.directory.rotateWhenDue(r.Context()); err != nil {
+		l.log.Error("the signing key is due and could not be changed", "error", err)
+	}
+	token, expires, err := l.directory.Token(p, audience)
+	if err != nil {
+		return err
+	}
+	l.log.Info("token issued", "tenant", p.Tenant.String(), "app", p.App.String(), "audience", audience, "trace", a.trace)
+	life := int64(l.directory.tokenLife.Seconds()) - 1
+	if !v1 || !form.Has("resource") {
+		return writeJSON(w, http.StatusOK, tokenAnswer{"Bearer", life, life, expires.Unix(), token})
+	}
+	in := strconv.FormatInt(life, 10)
+	return writeJSON(w, http.StatusOK, tokenAnswerV1{Type: "Bearer", Expires: in, Ext: in,
+		On: strconv.FormatInt(expires.Unix(), 10), NotBefore: strconv.FormatInt(expires.Unix()-life-1, 10),
+		Resource: audience, Token: token})
+}
+
+// authenticate finds the client and checks its secret. A client that does
+// not exist costs what a wrong secret costs.
+func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Principal, error) {
+	switch grant := form.Get("grant_type"); grant {
+	case "client_credentials":
+	case "":
+		return Principal{}, refuseMissing("grant_type")
+	default:
+		return Principal{}, refuseGrant(grant)
+	}
+	if len(form.Get("claims")) > maxClaims {
+		return Principal{}, refuseInput("the parameter 'claims' is too long.")
+	}
+	c, err := readCredentials(r, form)
+	if err != nil {
+		return Principal{}, err
+	}
+	a.client = clip(c.id)
+	switch {
+	case c.id == "":
+		return Principal{}, refuseMissing("client_id")
+	case c.secret == "":
+		return Principal{}, refuseNoSecret()
+	}
+	s := l.directory.state.Load()
+	var p *principal
+	if app, err := access.ParseGUID(c.id); err == nil {
+		p = s.apps[appKey{a.place.tenant.ID, app}]
+	}
+	accepted := p.accepts(c.secret)
+	switch {
+	case p == nil:
+		return Principal{}, refuseApp(c.id, l.tenantName(a.place.tenant.ID))
+	case !accepted:
+		return Principal{}, refuseSecret(c.id)
+	}
+	return p.Principal, nil
+}
+
+// audience is the resource that the form asks for.
+func (l *login) audience(a *attempt, form url.Values, v1 bool) (string, error) {
+	resource, scope := form.Get("resource"), form.Get("scope")
+	switch {
+	case v1 && resource != "":
+		return resource, nil
+	case !v1 && resource != "":
+		return "", refuse(http.StatusBadRequest, "invalid_request", 901002, "The 'resource' request parameter is not supported.")
+	case scope == "" && v1 && !a.place.adfs:
+		return "", refuseMissing("resource")
+	case scope == "":
+		return "", refuseMissing("scope")
+	}
+	return resourceOf(scope)
+}
+
+// tenantName is what messages call a tenant.
+func (l *login) tenantName(id access.GUID) string {
+	if t, ok := l.directory.Tenant(id); ok {
+		return t.Name
+	}
+	return "organizations"
+}
