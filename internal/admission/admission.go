@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"postern/access"
@@ -37,9 +38,27 @@ type Controller struct {
 	Store   store.Store
 	Root    *seal.Root
 	Journal Journal
-	// Budget is the throttling; nil for none.
+	// Budget is the throttling at the start; nil for none.
 	Budget *throttle.Limiter
-	Now    func() time.Time
+	// Observe is told every decision over a request to a vault; nil for
+	// nobody.
+	Observe func(access.Decision)
+	Now     func() time.Time
+
+	// replaced is the budget since SetBudget.
+	replaced atomic.Pointer[budget]
+}
+
+type budget struct{ *throttle.Limiter }
+
+// SetBudget replaces the throttling; nil for none.
+func (c *Controller) SetBudget(l *throttle.Limiter) { c.replaced.Store(&budget{l}) }
+
+func (c *Controller) budget() *throttle.Limiter {
+	if b := c.replaced.Load(); b != nil {
+		return b.Limiter
+	}
+	return c.Budget
 }
 
 // Call is one request to a vault.
@@ -58,11 +77,15 @@ var ErrOutOfService = errors.New("admission: the journal cannot be written, so n
 // the decision allows.
 func (c *Controller) Admit(call *Call) (*Grant, access.Decision) {
 	r := &call.Request
-	r.OverBudget = c.Budget.Spent(call.Vault.Resource.UID)
+	limiter := c.budget()
+	r.OverBudget = limiter.Spent(call.Vault.Resource.UID)
 	d := call.Vault.Compiled.Decide(r)
-	if spends(d) && !c.Budget.Take(call.Vault.Resource.UID) {
+	if spends(d) && !limiter.Take(call.Vault.Resource.UID) {
 		r.OverBudget = true
 		d = call.Vault.Compiled.Decide(r)
+	}
+	if c.Observe != nil {
+		c.Observe(d)
 	}
 	note(call, d)
 	if !d.Allowed() {

@@ -121,9 +121,9 @@ func (n *Names) Resolve(hostport string) Host {
 		return h
 	}
 	for _, f := range [...]*Family{n.Private, n.Public} {
-		name, ok := strings.CutSuffix(host, "."+f.vault)
-		if ok && name != "" && !strings.Contains(name, ".") {
-			return Host{Plane: Vault, Family: f, Vault: name}
+		name, ok := strings.CutSuffix(host, f.vault)
+		if ok && len(name) > 1 && strings.IndexByte(name, '.') == len(name)-1 {
+			return Host{Plane: Vault, Family: f, Vault: name[:len(name)-1]}
 		}
 	}
 	return Host{}
