@@ -1,0 +1,274 @@
+// Package config is what an operator can set, as one documented struct.
+//
+// A value comes from, in rising order: the default, the configuration file,
+// the environment, a flag. The tables in docs/configuration.md are made from
+// the struct's tags, and a test compares them.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"postern/internal/profile"
+)
+
+// Config is the settings of a server. Tags: yaml is the key in the file, env
+// the environment variable, flag the flag of "postern serve", doc what it
+// means, and reload whether SIGHUP applies a change of it.
+type Config struct {
+	Listen []string `yaml:"listen" env:"POSTERN_LISTEN" flag:"listen" doc:"Addresses of the TLS listener, HOST:PORT. All must have the same port: it is part of the names."`
+	Suffix string   `yaml:"suffix" env:"POSTERN_SUFFIX" flag:"suffix" doc:"Domain of the private names: login.SUFFIX, management.SUFFIX, VAULT.vault.SUFFIX."`
+	Proxy  Proxy    `yaml:"proxy"`
+	// Metrics has its own listener, so that nobody who reaches the vaults
+	// reaches the metrics.
+	Metrics  Metrics  `yaml:"metrics"`
+	Profile  string   `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
+	Throttle Throttle `yaml:"throttle"`
+	Journal  Journal  `yaml:"journal"`
+	Log      Log      `yaml:"log"`
+}
+
+// Proxy is the CONNECT proxy by which clients reach the public names.
+type Proxy struct {
+	Listen      string   `yaml:"listen" env:"POSTERN_PROXY" flag:"proxy" doc:"Address of the CONNECT proxy, HOST:PORT, or off. It carries the names the server serves and refuses all others."`
+	PassThrough []string `yaml:"passThrough" reload:"yes" doc:"Further hosts (HOST:PORT, no wildcards) that the proxy connects to; none unless set. A host the server serves itself is never passed on."`
+}
+
+// Metrics is the listener of the metrics.
+type Metrics struct {
+	Listen string `yaml:"listen" env:"POSTERN_METRICS" flag:"metrics" doc:"Address of the metrics listener (plain HTTP, path /metrics), HOST:PORT, or off. It has no authentication: keep it on a loopback or management address."`
+}
+
+// Throttle is the budget of operations.
+type Throttle struct {
+	Operations int `yaml:"operations" env:"POSTERN_THROTTLE" flag:"throttle" reload:"yes" doc:"Data-plane operations per vault in ten seconds, beyond which requests are answered 429; 0 is no limit."`
+}
+
+// Journal is the audit log.
+type Journal struct {
+	Sync       string `yaml:"sync" env:"POSTERN_JOURNAL_SYNC" flag:"journal-sync" doc:"When the record of a read is on disk: interval (within 50 ms; it has reached the operating system before the answer) or always (before the answer). Records of changes are always on disk before the answer."`
+	MaxSegment int64  `yaml:"maxSegment" doc:"Size in bytes at which the journal goes on in a new file."`
+}
+
+// Log is the server's own log, on standard error.
+type Log struct {
+	Level  string `yaml:"level" env:"POSTERN_LOG_LEVEL" flag:"log-level" reload:"yes" doc:"debug, info, warn or error."`
+	Format string `yaml:"format" env:"POSTERN_LOG_FORMAT" flag:"log-format" doc:"text or json. Under systemd, text without the time, which the system's journal adds."`
+}
+
+// Default is the configuration of a server that is told nothing.
+func Default() Config {
+	return Config{
+		Listen:  []string{"127.0.0.1:8443", "[::1]:8443"},
+		Suffix:  "postern.localhost",
+		Proxy:   Proxy{Listen: "127.0.0.1:8442"},
+		Metrics: Metrics{Listen: "off"},
+		Profile: "azure",
+		Journal: Journal{Sync: "interval", MaxSegment: 64 << 20},
+		Log:     Log{Level: "info", Format: "text"},
+	}
+}
+
+// Off is the address of a listener that is not wanted.
+const Off = "off"
+
+// Load reads a configuration file over c. A key that is not known is an
+// error that names it and its line.
+func (c *Config) Load(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("opening the configuration: %w", err)
+	}
+	defer f.Close()
+	return c.read(io.LimitReader(f, 1<<20), path)
+}
+
+func (c *Config) read(r io.Reader, path string) error {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	if len(strings.TrimSpace(string(text))) == 0 {
+		return nil
+	}
+	if err := yaml.Load(text, c, yaml.WithKnownFields()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// Environment reads the environment variables over c.
+func (c *Config) Environment(lookup func(string) (string, bool)) error {
+	for _, s := range c.settings() {
+		value, ok := lookup(s.Env)
+		if s.Env == "" || !ok || value == "" {
+			continue
+		}
+		if err := s.Set(value); err != nil {
+			return fmt.Errorf("environment variable %s: %w", s.Env, err)
+		}
+	}
+	return nil
+}
+
+// Check says what is wrong with the values; every problem at once.
+func (c *Config) Check() error {
+	var wrong []error
+	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if len(c.Listen) == 0 {
+		complain("listen: at least one address is needed")
+	}
+	port := ""
+	for _, a := range c.Listen {
+		_, p, err := net.SplitHostPort(a)
+		if err != nil {
+			complain("listen: %q is not HOST:PORT", a)
+		} else if port != "" && p != port {
+			complain("listen: all addresses must have the same port, not %s and %s", port, p)
+		}
+		port = p
+	}
+	for _, l := range [...]struct{ key, address string }{{"proxy.listen", c.Proxy.Listen}, {"metrics.listen", c.Metrics.Listen}} {
+		if _, _, err := net.SplitHostPort(l.address); err != nil && l.address != Off {
+			complain("%s: %q is neither HOST:PORT nor off", l.key, l.address)
+		}
+	}
+	for _, a := range c.Proxy.PassThrough {
+		if host, _, err := net.SplitHostPort(a); err != nil || host == "" || strings.Contains(host, "*") {
+			complain("proxy.passThrough: %q is not HOST:PORT", a)
+		}
+	}
+	if !validSuffix(c.Suffix) {
+		complain("suffix: %q is not a domain of at least two labels (a certificate for *.vault.SUFFIX must be possible)", c.Suffix)
+	}
+	if _, ok := profile.Named(c.Profile); !ok {
+		complain("profile: %q is not a profile", c.Profile)
+	}
+	if c.Throttle.Operations < 0 {
+		complain("throttle.operations: %d is negative", c.Throttle.Operations)
+	}
+	if c.Journal.Sync != "interval" && c.Journal.Sync != "always" {
+		complain("journal.sync: %q is neither interval nor always", c.Journal.Sync)
+	}
+	if c.Journal.MaxSegment < 1<<16 {
+		complain("journal.maxSegment: %d is less than 65536", c.Journal.MaxSegment)
+	}
+	if _, err := c.Log.Slog(); err != nil {
+		complain("log.level: %w", err)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		complain("log.format: %q is neither text nor json", c.Log.Format)
+	}
+	return errors.Join(wrong...)
+}
+
+// Slog is the level as the log package has it.
+func (l Log) Slog() (slog.Level, error) {
+	var level slog.Level
+	err := level.UnmarshalText([]byte(l.Level))
+	return level, err
+}
+
+func validSuffix(s string) bool {
+	labels := strings.Split(s, ".")
+	if len(labels) < 2 || len(s) > 200 {
+		return false
+	}
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' ||
+			strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Setting is one leaf of the configuration.
+type Setting struct {
+	// Key is the path in the file, "journal.sync".
+	Key, Env, Flag, Doc string
+	// Reload tells whether SIGHUP applies a change.
+	Reload bool
+	// Default is the value as the field holds it.
+	value reflect.Value
+}
+
+// Settings lists what can be set, in the order of the struct.
+func (c *Config) Settings() []Setting { return c.settings() }
+
+func (c *Config) settings() []Setting { return settingsOf(reflect.ValueOf(c).Elem(), "") }
+
+func settingsOf(v reflect.Value, prefix string) []Setting {
+	var list []Setting
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		key := prefix + field.Tag.Get("yaml")
+		if field.Type.Kind() == reflect.Struct {
+			list = append(list, settingsOf(v.Field(i), key+".")...)
+			continue
+		}
+		list = append(list, Setting{Key: key, Env: field.Tag.Get("env"), Flag: field.Tag.Get("flag"),
+			Doc: field.Tag.Get("doc"), Reload: field.Tag.Get("reload") != "", value: v.Field(i)})
+	}
+	return list
+}
+
+// Value is the value in words.
+func (s Setting) Value() string {
+	if s.value.Kind() == reflect.Slice {
+		return strings.Join(s.value.Interface().([]string), ",")
+	}
+	return fmt.Sprint(s.value.Interface())
+}
+
+// Set reads a value from words: a list is separated by commas.
+func (s Setting) Set(text string) error {
+	switch s.value.Kind() {
+	case reflect.String:
+		s.value.SetString(text)
+	case reflect.Slice:
+		s.value.Set(reflect.ValueOf(strings.Split(text, ",")))
+	default:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		s.value.SetInt(n)
+	}
+	return nil
+}
+
+// String and Type make a Setting a flag's value.
+func (s Setting) String() string { return s.Value() }
+
+// Type is the word for the value in usage texts.
+func (s Setting) Type() string {
+	switch s.value.Kind() {
+	case reflect.Slice:
+		return "list"
+	case reflect.String:
+		return "text"
+	}
+	return "number"
+}
+
+// Differences names the settings in which two configurations differ.
+func Differences(a, b *Config) []Setting {
+	var list []Setting
+	other := b.settings()
+	for i, s := range a.settings() {
+		if s.Value() != other[i].Value() {
+			list = append(list, other[i])
+		}
+	}
+	return list
+}
