@@ -214,7 +214,7 @@ func (d *Directory) change(ctx context.Context, fn func(next *state, tx *store.T
 	}
 	if err := d.store.Commit(ctx, &tx); err != nil {
 		// Whether it was applied is open: what the store holds now counts.
-		if held, loading := d.load(ctx); loading == nil {
+		if held, loading := d.load(context.WithoutCancel(ctx)); loading == nil {
 			d.state.Store(held)
 		}
 		return fmt.Errorf("changing the directory: %w", err)

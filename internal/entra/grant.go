@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -62,7 +63,7 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 	if !l.resources[audience] {
 		return refuseResource(audience, l.tenantName(p.Tenant))
 	}
-	if err := l.directory.rotateWhenDue(r.Context()); err != nil {
+	if err := l.directory.rotateWhenDue(context.WithoutCancel(r.Context())); err != nil {
 		l.log.Error("the signing key is due and could not be changed", "error", err)
 	}
 	token, expires, err := l.directory.Token(p, audience)
