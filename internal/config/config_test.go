@@ -1,0 +1,78 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSourcesInRisingOrder(t *testing.T) {
+	c := Default()
+	if err := c.read(strings.NewReader("throttle: {operations: 5}\nlog: {level: warn}\n"), "f.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"POSTERN_LOG_LEVEL": "error", "POSTERN_LISTEN": "127.0.0.1:1,[::1]:1"}
+	if err := c.Environment(func(k string) (string, bool) { v, ok := env[k]; return v, ok }); err != nil {
+		t.Fatal(err)
+	}
+	if c.Throttle.Operations != 5 || c.Log.Level != "error" || len(c.Listen) != 2 || c.Suffix != "postern.localhost" {
+		t.Fatalf("config = %+v", c)
+	}
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWrongConfigurationsAreRefused(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"listn: [a:1]", "listn"},
+		{"log: {levle: info}", "levle"},
+		{"listen: 5\nproxy: []", ""},
+		{"listen: []", "at least one address"},
+		{"listen: ['127.0.0.1']", "not HOST:PORT"},
+		{"listen: ['127.0.0.1:1', '[::1]:2']", "same port"},
+		{"suffix: localhost", "two labels"},
+		{"suffix: 'a..b'", "two labels"},
+		{"suffix: 'A.b'", "two labels"},
+		{"proxy: {listen: here}", "proxy.listen"},
+		{"proxy: {passThrough: ['*.example.test:443']}", "passThrough"},
+		{"metrics: {listen: x}", "metrics.listen"},
+		{"profile: best", "profile"},
+		{"throttle: {operations: -1}", "negative"},
+		{"journal: {sync: never}", "journal.sync"},
+		{"journal: {maxSegment: 5}", "maxSegment"},
+		{"log: {level: loud}", "log.level"},
+		{"log: {format: xml}", "log.format"},
+	} {
+		cfg := Default()
+		err := cfg.read(strings.NewReader(c.text), "f.yaml")
+		if err == nil {
+			err = cfg.Check()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, want one with %q", c.text, err, c.want)
+		}
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	a, b := Default(), Default()
+	b.Throttle.Operations, b.Suffix = 7, "x.test"
+	var keys []string
+	for _, s := range Differences(&a, &b) {
+		keys = append(keys, s.Key+"="+s.Value())
+	}
+	if got := strings.Join(keys, " "); got != "suffix=x.test throttle.operations=7" {
+		t.Fatalf("Differences = %s", got)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("listen: ['127.0.0.1:8443']\nlog: {level: info}")
+	f.Add("a: &a [*a]")
+	f.Fuzz(func(t *testing.T, text string) {
+		c := Default()
+		if c.read(strings.NewReader(text), "f.yaml") == nil {
+			_ = c.Check()
+		}
+	})
+}
