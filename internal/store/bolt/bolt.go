@@ -2,11 +2,11 @@
 // writer that commits in groups.
 //
 // A durable transaction costs the same two flushes of the disk whether it
-// carries one change or a hundred. So one goroutine writes: it takes every
-// transaction that is queued, checks the conditions of each against what the
-// ones before it left, applies those that hold, and commits them as one
-// transaction of bbolt. A lone transaction is committed at once; there is no
-// waiting for company.
+// carries one change or a hundred. So one at a time of those who commit
+// writes for all: it takes every transaction that is queued, checks the
+// conditions of each against what the ones before it left, applies those
+// that hold, and commits them as one transaction of bbolt. A lone
+// transaction is committed at once; there is no waiting for company.
 //
 // All items live in one bucket. A value is kept with its revision in front,
 // eight bytes big-endian. The revision of a transaction is the bucket's
@@ -160,7 +160,8 @@ func (s *Store) Commit(ctx context.Context, tx *store.Tx) error {
 	return s.writer.do(tx)
 }
 
-// Close finishes what is queued, then lets go of the file.
+// Close finishes what is queued, then lets go of the file. Calling it again
+// does nothing.
 func (s *Store) Close() error {
 	if !s.writer.stop() {
 		return nil

@@ -14,18 +14,22 @@ const maxGroup = 16 << 20
 type request struct {
 	tx   *store.Tx
 	err  error
-	done chan struct{}
+	done chan struct{} // one token once err is the outcome
 }
 
 // requests are reused: the channel of a request is its only cost.
 var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
 
-// writer queues transactions for the one goroutine that writes them. That
-// goroutine is started by start and ends with stop.
+// writer puts transactions that come at the same time into one group. There
+// is no goroutine of its own: of those that wait, one writes for all that
+// are queued. So a lone transaction is written by who brought it, without a
+// switch to anyone.
 type writer struct {
-	commit  func([]*request) error
-	wake    chan struct{} // one token: there is something queued, or it is over
-	stopped chan struct{} // closed when the goroutine has ended
+	commit func([]*request) error
+	// turn holds a token while someone writes. It guards broken and spare.
+	turn   chan struct{}
+	broken error
+	spare  []*request
 
 	mu     sync.Mutex // guards what follows
 	queue  []*request
@@ -34,12 +38,10 @@ type writer struct {
 
 func (w *writer) start(commit func([]*request) error) {
 	w.commit = commit
-	w.wake = make(chan struct{}, 1)
-	w.stopped = make(chan struct{})
-	go w.run()
+	w.turn = make(chan struct{}, 1)
 }
 
-// do queues a transaction and waits for its outcome.
+// do queues a transaction and waits for its outcome, or brings it about.
 func (w *writer) do(tx *store.Tx) error {
 	r := requests.Get().(*request)
 	r.tx, r.err = tx, nil
@@ -50,70 +52,56 @@ func (w *writer) do(tx *store.Tx) error {
 	}
 	w.queue = append(w.queue, r)
 	w.mu.Unlock()
-	w.signal()
-	<-r.done
+	select {
+	case <-r.done:
+	case w.turn <- struct{}{}:
+		w.write()
+		<-w.turn
+		<-r.done // it was in the queue, or in that of the one before
+	}
 	err := r.err
 	r.tx, r.err = nil, nil
 	requests.Put(r)
 	return err
 }
 
-// stop lets the goroutine finish what is queued and waits for its end; false
-// when it was stopped before.
+// stop writes what is queued and lets nothing more in; false when it was
+// stopped before.
 func (w *writer) stop() bool {
 	w.mu.Lock()
 	first := !w.closed
 	w.closed = true
 	w.mu.Unlock()
-	w.signal()
-	<-w.stopped
+	w.turn <- struct{}{}
+	w.write()
+	<-w.turn
 	return first
 }
 
-func (w *writer) signal() {
-	select {
-	case w.wake <- struct{}{}:
-	default: // there is a token already
-	}
-}
-
-// run writes group after group. After a failure of the disk nothing is
-// written any more: the state of the file is not known, and a second flush
-// that succeeds would prove nothing about the first.
-func (w *writer) run() {
-	defer close(w.stopped)
-	var broken error
-	var spare []*request
-	for range w.wake {
-		queue, closed := w.take(spare)
-		for rest := queue; len(rest) > 0; {
-			n := groupSize(rest)
-			group := rest[:n]
-			rest = rest[n:]
-			if broken == nil {
-				broken = w.commit(group)
-			}
-			for i, r := range group {
-				if broken != nil {
-					r.err = broken
-				}
-				group[i] = nil // r is its caller's from here on
-				r.done <- struct{}{}
-			}
-		}
-		if closed {
-			return
-		}
-		spare = queue[:0]
-	}
-}
-
-// take empties the queue, and leaves it spare to fill.
-func (w *writer) take(spare []*request) (queue []*request, closed bool) {
+// write writes all that is queued, group after group. After a failure of the
+// disk nothing is written any more: the state of the file is not known, and
+// a second flush that succeeds would prove nothing about the first. It is
+// called by who holds the turn.
+func (w *writer) write() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	queue, w.queue = w.queue, spare
-	return queue, w.closed
+	queue := w.queue
+	w.queue = w.spare
+	w.mu.Unlock()
+	for rest := queue; len(rest) > 0; {
+		group := rest[:groupSize(rest)]
+		rest = rest[len(group):]
+		if w.broken == nil {
+			w.broken = w.commit(group)
+		}
+		for i, r := range group {
+			if w.broken != nil {
+				r.err = w.broken
+			}
+			group[i] = nil // r is its caller's from here on
+			r.done <- struct{}{}
+		}
+	}
+	w.spare = queue[:0]
 }
 
 // groupSize is how many of the queued transactions fit in one group; at
