@@ -114,7 +114,8 @@ func (c *collection) openBackup(key *seal.Key, blob []byte) (name string, versio
 }
 
 // restore makes the object of a blob anew, with its versions and their
-// identifiers. The name must be free.
+// identifiers. The name must be free; where it is not, the object that comes
+// with the error holds it.
 func (c *collection) restore(ctx context.Context, key *seal.Key, blob []byte) (Object, error) {
 	name, versions, err := c.openBackup(key, blob)
 	if err != nil {
@@ -138,5 +139,8 @@ func (c *collection) restore(ctx context.Context, key *seal.Key, blob []byte) (O
 		c.putObject(tx, c.liveKey(fold(name)), &made)
 		return nil
 	})
-	return made, err
+	if err != nil {
+		return Object{Name: name}, err
+	}
+	return made, nil
 }

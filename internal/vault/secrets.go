@@ -158,7 +158,9 @@ func (s *Secrets) BackUp(ctx context.Context, name string) ([]byte, error) {
 	return s.collection().backup(ctx, s.Backup, name)
 }
 
-// Restore makes the secret of a blob anew (spec: RestoreSecret).
+// Restore makes the secret of a blob anew (spec: RestoreSecret). Its name
+// must be free; where it is not, the object that comes with the error holds
+// the name.
 func (s *Secrets) Restore(ctx context.Context, blob []byte) (Object, error) {
 	return s.collection().restore(ctx, s.Backup, blob)
 }

@@ -1,0 +1,201 @@
+package keyvault
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"postern/access"
+	"postern/internal/fault"
+	"postern/internal/vault"
+)
+
+// Route is one row of the data plane: what the documentation of permissions,
+// the explanation and the tests of coverage are made of.
+type Route struct {
+	Method string
+	// Pattern is the path of the specification. A last {version} may be left
+	// out: that is the latest one.
+	Pattern   string
+	Operation access.Operation
+	// Since is the first api-version that has it.
+	Since apiVersion
+	// Body bounds the request's body in bytes; 0 where none is read.
+	Body int64
+
+	serve func(x *exchange, b []byte) ([]byte, int, error)
+	parts []string
+}
+
+const (
+	// bodySet leaves room for a value at its limit with every character
+	// escaped, and for content type and tags.
+	bodySet = 512 << 10
+	// bodyUpdate is the same without a value.
+	bodyUpdate = 256 << 10
+	// bodyRestore is a backup blob in base64url, and the JSON around it.
+	bodyRestore = vault.MaxBlob/3*4 + 4096
+)
+
+// routes is the table (spec: Secrets, 12 operations). Where two rows fit a
+// path the earlier one wins.
+var routes = [...]Route{
+	{Method: "GET", Pattern: "/secrets", Operation: access.SecretList, serve: listSecrets},
+	{Method: "PUT", Pattern: "/secrets/{name}", Operation: access.SecretSet, Body: bodySet, serve: setSecret},
+	{Method: "DELETE", Pattern: "/secrets/{name}", Operation: access.SecretDelete, serve: deleteSecret},
+	{Method: "GET", Pattern: "/secrets/{name}/versions", Operation: access.SecretListVersions, serve: listSecretVersions},
+	{Method: "GET", Pattern: "/secrets/{name}/{version}", Operation: access.SecretGet, serve: getSecret},
+	{Method: "PATCH", Pattern: "/secrets/{name}/{version}", Operation: access.SecretUpdate, Body: bodyUpdate, serve: updateSecret},
+	{Method: "POST", Pattern: "/secrets/{name}/backup", Operation: access.SecretBackup, serve: backUpSecret},
+	{Method: "POST", Pattern: "/secrets/restore", Operation: access.SecretRestore, Body: bodyRestore, serve: restoreSecret},
+	{Method: "GET", Pattern: "/deletedsecrets", Operation: access.SecretListDeleted, serve: listDeletedSecrets},
+	{Method: "GET", Pattern: "/deletedsecrets/{name}", Operation: access.SecretGetDeleted, serve: getDeletedSecret},
+	{Method: "DELETE", Pattern: "/deletedsecrets/{name}", Operation: access.SecretPurge, serve: purgeSecret},
+	{Method: "POST", Pattern: "/deletedsecrets/{name}/recover", Operation: access.SecretRecover, serve: recoverSecret},
+}
+
+// roots finds the rows of a path by its first segment.
+var roots = map[string][]*Route{}
+
+func init() {
+	for i := range routes {
+		r := &routes[i]
+		r.parts = strings.Split(r.Pattern[1:], "/")
+		roots[r.parts[0]] = append(roots[r.parts[0]], r)
+	}
+}
+
+// Routes are the rows of the table.
+func Routes() []Route { return slices.Clone(routes[:]) }
+
+// maxSegments is more than any route has.
+const maxSegments = 5
+
+// target is what a request's method and path name.
+type target struct {
+	// route is nil when there is no such operation; allow then lists the
+	// methods that the path has.
+	route *Route
+	allow []string
+	// health is true for /healthstatus.
+	health        bool
+	method        string
+	name, version string
+}
+
+// find reads the path: empty segments do not count, so that // and a slash
+// at the end mean nothing; letter case of the fixed words does not matter.
+// The escaped form is taken apart before it is decoded, so that %2f does not
+// make a new segment.
+func find(method string, u *url.URL) target {
+	t := target{method: method}
+	var segments [maxSegments]string
+	n, ok := split(u, &segments)
+	if !ok || n == 0 {
+		return t
+	}
+	root := strings.ToLower(segments[0])
+	if n == 1 && root == "healthstatus" {
+		t.health = method == http.MethodGet || method == http.MethodHead
+		t.allow = []string{http.MethodGet, http.MethodHead}
+		return t
+	}
+	for _, r := range roots[root] {
+		name, version, fits := r.match(segments[:n])
+		if !fits {
+			continue
+		}
+		if r.Method != method {
+			t.allow = append(t.allow, r.Method)
+			continue
+		}
+		t.route, t.name, t.version = r, name, version
+		return t
+	}
+	return t
+}
+
+// split cuts a path into its segments, decoded. It fails when there are too
+// many, or when an escape is wrong.
+func split(u *url.URL, segments *[maxSegments]string) (n int, ok bool) {
+	path, escaped := u.Path, u.RawPath != ""
+	if escaped {
+		path = u.RawPath
+	}
+	if !strings.HasPrefix(path, "/") {
+		return 0, false
+	}
+	for path != "" {
+		segment := path
+		if i := strings.IndexByte(path, '/'); i >= 0 {
+			segment, path = path[:i], path[i+1:]
+		} else {
+			path = ""
+		}
+		if segment == "" {
+			continue
+		}
+		if n == maxSegments {
+			return 0, false
+		}
+		if escaped {
+			decoded, err := url.PathUnescape(segment)
+			if err != nil {
+				return 0, false
+			}
+			segment = decoded
+		}
+		segments[n] = segment
+		n++
+	}
+	return n, true
+}
+
+// match compares the segments with the row; the first is known to fit.
+func (r *Route) match(segments []string) (name, version string, ok bool) {
+	missing := len(r.parts) - len(segments)
+	if missing != 0 && (missing != 1 || r.parts[len(r.parts)-1] != "{version}") {
+		return "", "", false
+	}
+	for i, s := range segments[1:] {
+		switch part := r.parts[i+1]; part {
+		case "{name}":
+			name = s
+		case "{version}":
+			version = s
+		default:
+			if !strings.EqualFold(part, s) {
+				return "", "", false
+			}
+		}
+	}
+	return name, version, true
+}
+
+// kind is the word of the object's kind in URLs.
+func (t *target) kind() string { return t.route.Operation.Info().Kind.String() }
+
+// validName is the object's name if it can be one, else "".
+func (t *target) validName() string {
+	if vault.ValidName(t.name) {
+		return t.name
+	}
+	return ""
+}
+
+// auditName is the operation in the log.
+func (t *target) auditName() string {
+	if t.route == nil {
+		return "Unknown"
+	}
+	return t.route.Operation.String()
+}
+
+// missing says that there is no such operation.
+func (t *target) missing() *fault.Error {
+	if len(t.allow) > 0 {
+		return methodNotAllowed(t.method, t.allow)
+	}
+	return noSuchPath
+}

@@ -1,0 +1,211 @@
+package keyvault
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"postern/internal/vault"
+)
+
+// terms is what the vault's configuration says about its objects.
+func (x *exchange) terms() vault.Terms {
+	p := &x.vault.Properties
+	return vault.Terms{Name: x.vault.Resource.Name, Subscription: x.vault.Subscription, RetentionDays: p.RetentionDays(),
+		PurgeProtected: p.PurgeProtected(), Geography: geography(x.vault.Resource.Location)}
+}
+
+// secrets is the vault's secrets for this request.
+func (x *exchange) secrets() *vault.Secrets {
+	return &vault.Secrets{Terms: x.terms(), Space: x.grant, Key: x.grant.Key(), Backup: x.grant.BackupKey(), Now: x.now,
+		NewVersion: x.newID}
+}
+
+// deletedID is the URL of a deleted object.
+func (x *exchange) deletedID(name string) string { return x.base + "/deletedsecrets/" + name }
+
+// secret appends one secret with the identifier of its version.
+func (x *exchange) secret(b []byte, o *vault.Object, value bool) []byte {
+	return x.appendBundle(b, bundle{object: o, id: x.objectID(o.Name, o.Version.ID), value: value, previous: x.api >= api2025})
+}
+
+// deletedSecret appends a deleted secret.
+func (x *exchange) deletedSecret(b []byte, o *vault.Object) []byte {
+	return x.appendBundle(b, bundle{object: o, id: x.objectID(o.Name, o.Version.ID), recoveryID: x.deletedID(o.Name),
+		previous: x.api >= api2025})
+}
+
+// getSecret is GetSecret of the specification.
+func getSecret(x *exchange, b []byte) ([]byte, int, error) {
+	o, err := x.secrets().Get(x.request.Context(), x.target.name, x.target.version)
+	if err != nil {
+		return b, 0, err
+	}
+	id := x.objectID(o.Name, o.Version.ID)
+	x.record.ID = id
+	return x.appendBundle(b, bundle{object: &o, id: id, value: true, previous: x.api >= api2025}), http.StatusOK, nil
+}
+
+// setSecret is SetSecret of the specification.
+func setSecret(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	in, err := readSecretSet(data)
+	if err != nil {
+		return b, 0, err
+	}
+	s := x.secrets()
+	// The first identifier that a change makes is that of the new version:
+	// so the record, which is committed with the change, can name it.
+	first := true
+	s.NewVersion = func() string {
+		id := x.newID()
+		if first {
+			first, x.record.ID = false, x.objectID(x.target.name, id)
+		}
+		return id
+	}
+	o, err := s.Set(x.request.Context(), x.target.name, in)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.secret(b, &o, true), http.StatusOK, nil
+}
+
+// updateSecret is UpdateSecret of the specification; it answers without the
+// value.
+func updateSecret(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	patch, err := readSecretUpdate(data)
+	if err != nil {
+		return b, 0, err
+	}
+	o, err := x.secrets().Update(x.request.Context(), x.target.name, x.target.version, patch)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.secret(b, &o, false), http.StatusOK, nil
+}
+
+// deleteSecret is DeleteSecret of the specification.
+func deleteSecret(x *exchange, b []byte) ([]byte, int, error) {
+	o, err := x.secrets().Delete(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.deletedSecret(b, &o), http.StatusOK, nil
+}
+
+// getDeletedSecret is GetDeletedSecret of the specification.
+func getDeletedSecret(x *exchange, b []byte) ([]byte, int, error) {
+	o, err := x.secrets().GetDeleted(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.deletedSecret(b, &o), http.StatusOK, nil
+}
+
+// recoverSecret is RecoverDeletedSecret of the specification.
+func recoverSecret(x *exchange, b []byte) ([]byte, int, error) {
+	o, err := x.secrets().Recover(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.secret(b, &o, false), http.StatusOK, nil
+}
+
+// purgeSecret is PurgeDeletedSecret of the specification.
+func purgeSecret(x *exchange, b []byte) ([]byte, int, error) {
+	x.grant.Expect(http.StatusNoContent)
+	if err := x.secrets().Purge(x.request.Context(), x.target.name); err != nil {
+		return b, 0, err
+	}
+	return b, http.StatusNoContent, nil
+}
+
+// backUpSecret is BackupSecret of the specification.
+func backUpSecret(x *exchange, b []byte) ([]byte, int, error) {
+	blob, err := x.secrets().BackUp(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	b = append(b, `{"value":"`...)
+	b = base64.RawURLEncoding.AppendEncode(b, blob)
+	return append(b, `"}`...), http.StatusOK, nil
+}
+
+// restoreSecret is RestoreSecret of the specification.
+func restoreSecret(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	text, err := readSecretRestore(data)
+	if err != nil {
+		return b, 0, err
+	}
+	blob, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return b, 0, vault.BackupMalformed
+	}
+	o, err := x.secrets().Restore(x.request.Context(), blob)
+	if err != nil {
+		x.target.name = o.Name
+		return b, 0, err
+	}
+	return x.secret(b, &o, false), http.StatusOK, nil
+}
+
+// listSecrets is GetSecrets of the specification.
+func listSecrets(x *exchange, b []byte) ([]byte, int, error) {
+	return x.page(b, func(after string, limit int) (vault.Page, error) {
+		return x.secrets().List(x.request.Context(), after, limit)
+	}, func(o *vault.Object) bundle { return bundle{object: o, id: x.objectID(o.Name, "")} })
+}
+
+// listDeletedSecrets is GetDeletedSecrets of the specification.
+func listDeletedSecrets(x *exchange, b []byte) ([]byte, int, error) {
+	return x.page(b, func(after string, limit int) (vault.Page, error) {
+		return x.secrets().ListDeleted(x.request.Context(), after, limit)
+	}, func(o *vault.Object) bundle {
+		return bundle{object: o, id: x.objectID(o.Name, ""), recoveryID: x.deletedID(o.Name)}
+	})
+}
+
+// listSecretVersions is GetSecretVersions of the specification.
+func listSecretVersions(x *exchange, b []byte) ([]byte, int, error) {
+	return x.page(b, func(after string, limit int) (vault.Page, error) {
+		return x.secrets().Versions(x.request.Context(), x.target.name, after, limit)
+	}, func(o *vault.Object) bundle { return bundle{object: o, id: x.objectID(o.Name, o.Version.ID)} })
+}
+
+// page appends one page of a list: {"value":[…],"nextLink":…}.
+func (x *exchange) page(b []byte, list func(after string, limit int) (vault.Page, error),
+	item func(*vault.Object) bundle) ([]byte, int, error) {
+	limit, err := x.query.pageSize()
+	if err != nil {
+		return b, 0, err
+	}
+	after, err := x.cursor()
+	if err != nil {
+		return b, 0, err
+	}
+	p, err := list(after, limit)
+	if err != nil {
+		return b, 0, err
+	}
+	b = append(b, `{"value":[`...)
+	for i := range p.Objects {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = x.appendBundle(b, item(&p.Objects[i]))
+	}
+	b = x.appendNextLink(append(b, `],"nextLink":`...), p.Next, limit)
+	return append(b, '}'), http.StatusOK, nil
+}
