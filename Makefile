@@ -1,0 +1,73 @@
+# Everything here needs Go and nothing else; `make test` fetches az, the
+# Python SDK and the JavaScript SDK from their registries into
+# ${POSTERN_CACHE:-~/.cache/postern}, and uses python3 and node.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+DATA        ?= ./data
+FUZZTIME    ?= 10s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# The packages whose tests are also run under the race detector: those that
+# hold locks, goroutines or atomic pointers.
+RACY := ./internal/admission/... ./internal/entra/... ./internal/estate/... ./internal/journal/... \
+	./internal/perimeter/... ./internal/server/... ./internal/store/...
+
+# What is checked and what is run: a name and a command each, for bin/tally.
+CHECKS := 'go vet: .ci/check vet' 'gofmt: .ci/check gofmt' \
+	'staticcheck: .ci/check staticcheck' 'govulncheck: .ci/check govulncheck'
+TESTS := 'build: $(MAKE) --no-print-directory build' \
+	'product: go test -json ./...' \
+	'races: .ci/races $(RACY)' \
+	'clients: POSTERN_BIN=$$PWD/bin/postern go -C conformance test -json -timeout 30m ./...'
+
+export STATICCHECK GOVULNCHECK FUZZTIME
+
+.PHONY: build run test test-fast bench fuzz check ci tidy clean
+
+# Builds bin/postern.
+build:
+	@go build -trimpath -ldflags=-s\ -w -o bin/postern ./cmd/postern
+
+# Runs a server with something to try things on.
+run: build
+	@exec bin/postern serve --data "$(DATA)" --demo
+
+# Runs all tests of both modules, the real clients among them, and ends
+# with one line: how many passed and failed.
+test: bin/tally
+	@bin/tally $(TESTS)
+
+# Runs the product's own tests.
+test-fast: bin/tally
+	@bin/tally 'product: go test -json ./...'
+
+# Runs every benchmark.
+bench: build
+	@POSTERN_BIN="$(CURDIR)/bin/postern" POSTERN_BENCH=full go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+# Runs every fuzz target for FUZZTIME.
+fuzz:
+	@.ci/fuzz
+
+# Looks at the code: go vet, gofmt, staticcheck, govulncheck.
+check: bin/tally
+	@bin/tally $(CHECKS)
+
+# check and test with one last line for both: what .ci/run runs.
+ci: bin/tally
+	@bin/tally $(CHECKS) $(TESTS)
+
+# Brings both modules' files up to date.
+tidy:
+	@go mod tidy
+	@go -C conformance mod tidy
+
+clean:
+	@rm -rf bin
+
+bin/tally: conformance/tally/*.go
+	@go -C conformance build -o ../bin/tally ./tally

@@ -1,0 +1,76 @@
+package golang
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/conformance/lab"
+
+	// The module whose own suite is run; go.mod names the version.
+	_ "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+)
+
+const azsecrets = "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+// The tests of the suite that reach the service; the others talk to
+// themselves.
+var live = []string{"TestBackupRestore", "TestCRUD", "TestListDeletedSecrets", "TestListSecrets", "TestListSecretVersions", "TestRecover"}
+
+// TestLiveSuite compiles the SDK's suite from a copy of its own module,
+// with its own dependencies, and runs it in its live mode by the public
+// names.
+func TestLiveSuite(t *testing.T) {
+	dir, suite := compile(t)
+	p := lab.Start(t)
+	p.Vault(t, "azsecrets", nil)
+	c := p.Client(t, lab.Public)
+	c.Set("AZURE_RECORD_MODE", "live")
+	c.Set("AZURE_KEYVAULT_URL", p.VaultURL(lab.Public, "azsecrets"))
+	c.Set("AZURE_SERVICE_DIRECTORY", "LAB")
+	for _, name := range []string{"CLIENT_ID", "CLIENT_SECRET", "TENANT_ID"} {
+		c.Set("LAB_"+name, c.Get("AZURE_"+name))
+	}
+	cmd := c.Command(t.Context(), suite, "-test.v", "-test.timeout=5m")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("the suite ended with %v:\n%s", err, out)
+	}
+	for _, name := range live {
+		t.Run(name, func(t *testing.T) {
+			if !bytes.Contains(out, []byte("\n--- PASS: "+name+" ")) {
+				t.Errorf("%s did not pass:\n%s", name, out)
+			}
+		})
+	}
+}
+
+// compile makes a writable copy of the module in the cache and the suite's
+// program.
+func compile(t *testing.T) (dir, suite string) {
+	t.Helper()
+	source := strings.TrimSpace(lab.Do(t, 5*time.Minute, "", "go", "list", "-m", "-f", "{{.Dir}}", azsecrets))
+	defer lab.Lock(t, "azsecrets")()
+	dir = filepath.Join(lab.Cache(t, "golang"), filepath.Base(source))
+	suite = filepath.Join(dir, "suite.test")
+	if _, err := os.Stat(dir); err != nil {
+		partial := dir + ".partial"
+		lab.Do(t, time.Minute, "", "rm", "-rf", partial)
+		lab.Do(t, time.Minute, "", "cp", "-r", source, partial)
+		lab.Do(t, time.Minute, "", "chmod", "-R", "u+w", partial)
+		if err := os.Rename(partial, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "test", "-c", "-o", suite, ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("compiling the suite: %v\n%s", err, out)
+	}
+	return dir, suite
+}

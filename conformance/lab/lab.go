@@ -1,0 +1,244 @@
+// Package lab runs the postern program as an operator would, and hands out
+// the environment in which real, unmodified clients reach it.
+//
+// Two families of names lead to a postern: the public ones (myvault
+// .vault.azure.net and so on) and the private ones (myvault
+// .vault.postern.localhost:PORT). Few machines resolve a name below
+// .localhost, so clients use neither a resolver nor a hosts file here: they
+// get what `postern env` prints, which names the CONNECT proxy for both
+// families and needs no right on the machine. The same SDK without a proxy
+// is what posterntest shows, and curl, which resolves .localhost itself.
+package lab
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Postern is one running server.
+type Postern struct {
+	// Data is its data folder, Listen and Proxy its addresses.
+	Data, Listen, Proxy string
+
+	program string
+	log     *bytes.Buffer
+	ended   chan struct{}
+	state   error
+}
+
+// Start runs `postern serve` on free ports of the loopback with an empty
+// data folder and waits until it answers. When the test ends the server is
+// asked to stop, and it is an error when it does not, or not with status 0.
+func Start(t testing.TB, args ...string) *Postern {
+	t.Helper()
+	p := &Postern{Data: filepath.Join(t.TempDir(), "data"), Listen: address(t), Proxy: address(t),
+		program: Program(t), log: &bytes.Buffer{}, ended: make(chan struct{})}
+	cmd := exec.Command(p.program, append([]string{"serve", "--data", p.Data, "--listen", p.Listen, "--proxy", p.Proxy}, args...)...)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting postern: %v", err)
+	}
+	go func() {
+		p.state = cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() { p.stop(t, cmd.Process) })
+	p.await(t)
+	return p
+}
+
+// await asks for /healthstatus until there is an answer.
+func (p *Postern) await(t testing.TB) {
+	t.Helper()
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "any." + p.suffix()},
+	}}
+	defer client.CloseIdleConnections()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		response, err := client.Get("https://" + p.Listen + "/healthstatus")
+		if err == nil {
+			response.Body.Close()
+			return
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("postern serve ended by itself: %v\n%s", p.state, p.log)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("postern serve does not answer: %v", err)
+		}
+	}
+}
+
+func (p *Postern) stop(t testing.TB, process *os.Process) {
+	_ = process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		if p.state != nil {
+			t.Errorf("postern serve ended with %v, want status 0", p.state)
+		}
+	case <-time.After(15 * time.Second):
+		_ = process.Kill()
+		<-p.ended
+		t.Errorf("postern serve did not stop within 15 s of SIGTERM")
+	}
+	if t.Failed() {
+		t.Logf("the server's log, its last lines:\n%s", tail(p.log.String(), 40))
+	}
+}
+
+// suffix is the private domain of the vaults.
+func (p *Postern) suffix() string { return "vault.postern.localhost" }
+
+// port is the port that is part of the private names.
+func (p *Postern) port() string {
+	_, port, _ := net.SplitHostPort(p.Listen)
+	return port
+}
+
+// Run runs a subcommand of postern on the server's data folder, which must
+// succeed, and returns what it prints.
+func (p *Postern) Run(t testing.TB, subcommand string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(p.program, append([]string{subcommand, "--data", p.Data}, args...)...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("postern %s %s: %v\n%s%s", subcommand, strings.Join(args, " "), err, out, &errs)
+	}
+	return string(out)
+}
+
+// Repository is the folder of the product's module.
+func Repository(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && bytes.HasPrefix(text, []byte("module postern\n")) {
+			return dir
+		}
+	}
+	t.Fatal("the repository was not found above the working directory")
+	return ""
+}
+
+var build struct {
+	sync.Mutex
+	program string
+}
+
+// Program is the postern program: the one that POSTERN_BIN names, or one
+// that is built now.
+func Program(t testing.TB) string {
+	t.Helper()
+	if program := os.Getenv("POSTERN_BIN"); program != "" {
+		return program
+	}
+	build.Lock()
+	defer build.Unlock()
+	if build.program != "" {
+		return build.program
+	}
+	unlock := Lock(t, "build")
+	defer unlock()
+	program := filepath.Join(Cache(t, "bin"), "postern")
+	cmd := exec.Command("go", "build", "-o", program, "./cmd/postern")
+	cmd.Dir = Repository(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building postern: %v\n%s", err, out)
+	}
+	build.program = program
+	return program
+}
+
+// Cache is a folder for what is fetched once and used again: below
+// POSTERN_CACHE, or .cache/postern in the home folder.
+func Cache(t testing.TB, name string) string {
+	t.Helper()
+	root := os.Getenv("POSTERN_CACHE")
+	if root == "" {
+		home, err := os.UserCacheDir()
+		if err != nil {
+			home = os.TempDir()
+		}
+		root = filepath.Join(home, "postern")
+	}
+	dir := filepath.Join(root, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatalf("making the cache: %v", err)
+	}
+	return dir
+}
+
+// Lock keeps other test processes out until the function it returns is
+// called.
+func Lock(t testing.TB, name string) func() {
+	t.Helper()
+	f, err := os.Create(filepath.Join(Cache(t, "locks"), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { f.Close() }
+}
+
+// Do runs a command that must succeed, for preparations: it is killed when
+// it takes longer than limit.
+func Do(t testing.TB, limit time.Duration, dir, name string, args ...string) string {
+	t.Helper()
+	out, err := Try(limit, dir, name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, tail(out, 30))
+	}
+	return out
+}
+
+// Try is Do for a command that may fail.
+func Try(limit time.Duration, dir, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w (limit %s)", err, limit)
+	}
+	return string(out), err
+}
+
+// address is a loopback address that was free a moment ago.
+func address(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// tail is the last lines of a text.
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
