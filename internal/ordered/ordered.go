@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -106,11 +107,11 @@ func object(dec *json.Decoder, depth int) (any, error) {
 		if !ok {
 			return nil, ErrSyntax
 		}
-		if fold := strings.ToLower(name); seen[fold] {
+		folded := fold(name)
+		if seen[folded] {
 			return nil, fmt.Errorf("%w: %q", ErrDuplicate, name)
-		} else {
-			seen[fold] = true
 		}
+		seen[folded] = true
 		v, err := value(dec, depth-1)
 		if err != nil {
 			return nil, err
@@ -119,6 +120,18 @@ func object(dec *json.Decoder, depth int) (any, error) {
 	}
 	_, err := dec.Token()
 	return o, err
+}
+
+// fold is equal for two names exactly when strings.EqualFold says so, which
+// strings.ToLower is not: there are other letters that fold to k and s.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
 }
 
 // New makes an object of members.

@@ -21,6 +21,8 @@ func TestParse(t *testing.T) {
 		{`{"a":1,"a":2}`, "", ErrDuplicate},
 		{`{"a":1,"A":2}`, "", ErrDuplicate},
 		{`{"x":[{"a":1,"\u0061":2}]}`, "", ErrDuplicate},
+		{`{"sku":1,"\u017fku":2}`, "", ErrDuplicate},
+		{`{"sku":1,"s\u212au":2}`, "", ErrDuplicate},
 		{`[]`, "", ErrSyntax},
 		{`{} {}`, "", ErrSyntax},
 		{`{"a":1,}`, "", ErrSyntax},
