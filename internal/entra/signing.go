@@ -44,8 +44,8 @@ type keyRecord struct {
 	Retired     time.Time `json:"retired,omitzero"`
 }
 
-// keyring is the signing keys of one moment, newest first. Verified-token
-// caches hang on its identity.
+// keyring is the signing keys of one moment: those that are not retired
+// first, then newest first. Verified-token caches hang on its identity.
 type keyring struct {
 	keys    []*signingKey
 	current *signingKey
@@ -53,13 +53,17 @@ type keyring struct {
 
 func newKeyring(keys []*signingKey) *keyring {
 	slices.SortFunc(keys, func(a, b *signingKey) int {
-		return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.id, b.id))
+		switch {
+		case a.retired.IsZero() && !b.retired.IsZero():
+			return -1
+		case b.retired.IsZero() && !a.retired.IsZero():
+			return 1
+		}
+		return cmp.Or(b.created.Compare(a.created), b.retired.Compare(a.retired), cmp.Compare(a.id, b.id))
 	})
 	r := &keyring{keys: keys}
-	for _, k := range keys {
-		if r.current == nil && k.retired.IsZero() {
-			r.current = k
-		}
+	if len(keys) > 0 && keys[0].retired.IsZero() {
+		r.current = keys[0]
 	}
 	return r
 }
