@@ -432,17 +432,15 @@ func (j *Journal) Close() error {
 	err := j.Sync()
 	j.syncMu.Lock()
 	defer j.syncMu.Unlock()
-	if j.Broken() == nil {
-		if herr := j.writeHead(true); herr != nil {
-			err = herr
-		} else if herr := j.head.Sync(); herr != nil {
-			err = herr
-		}
+	if broken := j.Broken(); broken != nil {
+		_ = j.closeFiles() // the failure that counts is the first
+		return broken
 	}
-	if cerr := j.closeFiles(); err == nil {
-		err = cerr
+	herr := j.writeHead(true)
+	if herr == nil {
+		herr = j.head.Sync()
 	}
-	if err != nil {
+	if err := errors.Join(err, herr, j.closeFiles()); err != nil {
 		return fmt.Errorf("journal: closing: %w", err)
 	}
 	return nil

@@ -137,6 +137,7 @@ func (w *walker) walk(numbers []uint64) error {
 			continue
 		}
 		if w.torn > 0 {
+			w.torn, w.number = 0, w.number+1
 			return w.problem(Altered, "the segment does not end in a whole line")
 		}
 		if n > w.at.segment+1 {
