@@ -48,6 +48,8 @@ const (
 // map points into it.
 type headers struct {
 	region, request, client, network, assignment [1]string
+	// random is what the request's id is made of.
+	random [16]byte
 }
 
 func (h *headers) requestID() string { return h.request[0] }
@@ -69,7 +71,8 @@ func (h *headers) begin(header http.Header, x *exchange) {
 	header["Strict-Transport-Security"] = transport
 	header["X-Content-Type-Options"] = noSniff
 	header[headerServiceVersion] = versionOfTheAPI
-	h.request[0] = x.newGUID()
+	x.random(h.random[:])
+	h.request[0] = guid(h.random)
 	header[headerRequestID] = h.request[:]
 	if sent := x.request.Header["X-Ms-Client-Request-Id"]; len(sent) == 1 && echoable(sent[0]) {
 		h.client[0] = sent[0]
@@ -135,10 +138,8 @@ func echoable(s string) bool {
 	return true
 }
 
-// newGUID is a random GUID (RFC 9562 version 4).
-func (p *plane) newGUID() string {
-	var b [16]byte
-	p.random(b[:])
+// guid makes a GUID of random bytes (RFC 9562 version 4).
+func guid(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	var s [36]byte
 	hex.Encode(s[0:8], b[0:4])

@@ -28,6 +28,7 @@ import (
 	"postern/internal/fault"
 	"postern/internal/journal"
 	"postern/internal/names"
+	"postern/internal/vault"
 )
 
 // Deps is what the data plane needs of the rest of the house.
@@ -57,14 +58,20 @@ const (
 	maxLogged = 2048
 )
 
-type plane struct{ Deps }
+type plane struct {
+	Deps
+	// newVersion is newID, as a value that is made once.
+	newVersion func() string
+}
 
 // Handler serves the vaults of the estate by their host names.
 func Handler(deps Deps) http.Handler {
 	if deps.Random == nil {
 		deps.Random = rand.Reader
 	}
-	return &plane{deps}
+	p := &plane{Deps: deps}
+	p.newVersion = p.newID
+	return p
 }
 
 // exchange is one request and its answer.
@@ -85,6 +92,7 @@ type exchange struct {
 	grant    *admission.Grant
 	decision access.Decision
 	headers  headers
+	objects  vault.Secrets // what secrets gives out
 }
 
 // ServeHTTP answers one request.
@@ -120,6 +128,7 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(w, err)
 		return
 	}
+	x.nameObject()
 	if err := x.grant.Finish(status, ""); err != nil {
 		x.fail(w, err)
 		return
@@ -131,8 +140,8 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // giveBack clears what may have been a secret and keeps the buffer for
 // another request, unless it has grown too large to be kept.
 func (x *exchange) giveBack(buf *[]byte) {
+	clear(*buf)
 	if cap(*buf) <= maxPooled {
-		clear((*buf)[:cap(*buf)])
 		buffers.Put(buf)
 	}
 }
@@ -171,11 +180,16 @@ func (x *exchange) identify() {
 	}
 	rec.RequestURI = cut(x.base+uri, maxLogged)
 	rec.ClientInfo = cut(r.UserAgent(), maxLogged)
-	if x.target.name != "" && x.target.route != nil {
-		rec.ID = cut(x.objectID(x.target.name, x.target.version), maxLogged)
-	}
 	if r.TLS != nil {
 		rec.TLSVersion = tlsVersion(r.TLS.Version)
+	}
+}
+
+// nameObject puts into the record which object was asked for, unless a
+// handler has already said more exactly which one it was.
+func (x *exchange) nameObject() {
+	if x.record.ID == "" && x.target.name != "" && x.target.route != nil {
+		x.record.ID = cut(x.objectID(x.target.name, x.target.version), maxLogged)
 	}
 }
 
@@ -200,6 +214,9 @@ func (x *exchange) serve(b []byte) ([]byte, int, error) {
 	if name := x.target.name; name != "" && x.target.validName() == "" {
 		return b, 0, invalidName(name)
 	}
+	if x.request.Method != http.MethodGet {
+		x.nameObject() // a change takes the record with it
+	}
 	return x.target.route.serve(x, b)
 }
 
@@ -218,6 +235,7 @@ func (x *exchange) refuse(w http.ResponseWriter) {
 	if x.decision.Gate == access.GateNetwork && x.DenialNote != "" {
 		description += "\r\n" + x.DenialNote
 	}
+	x.nameObject()
 	if err := x.Admission.Refuse(&x.record, refusal.Status, description); err != nil {
 		refusal = x.internal(err)
 	}
@@ -230,6 +248,7 @@ func (x *exchange) fail(w http.ResponseWriter, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		f = x.internal(err)
 	}
+	x.nameObject()
 	if err := x.grant.Finish(f.Status, f.Message); err != nil {
 		f = x.internal(err)
 	}

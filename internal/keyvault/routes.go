@@ -102,16 +102,18 @@ func find(method string, u *url.URL) target {
 		return t
 	}
 	for _, r := range roots[root] {
-		name, version, fits := r.match(segments[:n])
-		if !fits {
-			continue
-		}
 		if r.Method != method {
-			t.allow = append(t.allow, r.Method)
 			continue
 		}
-		t.route, t.name, t.version = r, name, version
-		return t
+		if name, version, fits := r.match(segments[:n]); fits {
+			t.route, t.name, t.version = r, name, version
+			return t
+		}
+	}
+	for _, r := range roots[root] {
+		if _, _, fits := r.match(segments[:n]); fits {
+			t.allow = append(t.allow, r.Method)
+		}
 	}
 	return t
 }

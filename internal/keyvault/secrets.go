@@ -17,8 +17,15 @@ func (x *exchange) terms() vault.Terms {
 
 // secrets is the vault's secrets for this request.
 func (x *exchange) secrets() *vault.Secrets {
-	return &vault.Secrets{Terms: x.terms(), Space: x.grant, Key: x.grant.Key(), Backup: x.grant.BackupKey(), Now: x.now,
-		NewVersion: x.newID}
+	x.objects = vault.Secrets{Terms: x.terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+	return &x.objects
+}
+
+// backups is secrets with the key of backup blobs.
+func (x *exchange) backups() *vault.Secrets {
+	s := x.secrets()
+	s.Backup = x.grant.BackupKey()
+	return s
 }
 
 // deletedID is the URL of a deleted object.
@@ -69,6 +76,7 @@ func setSecret(x *exchange, b []byte) ([]byte, int, error) {
 	}
 	o, err := s.Set(x.request.Context(), x.target.name, in)
 	if err != nil {
+		x.record.ID = "" // there is no such version
 		return b, 0, err
 	}
 	return x.secret(b, &o, true), http.StatusOK, nil
@@ -130,7 +138,7 @@ func purgeSecret(x *exchange, b []byte) ([]byte, int, error) {
 
 // backUpSecret is BackupSecret of the specification.
 func backUpSecret(x *exchange, b []byte) ([]byte, int, error) {
-	blob, err := x.secrets().BackUp(x.request.Context(), x.target.name)
+	blob, err := x.backups().BackUp(x.request.Context(), x.target.name)
 	if err != nil {
 		return b, 0, err
 	}
@@ -153,7 +161,7 @@ func restoreSecret(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, vault.BackupMalformed
 	}
-	o, err := x.secrets().Restore(x.request.Context(), blob)
+	o, err := x.backups().Restore(x.request.Context(), blob)
 	if err != nil {
 		x.target.name = o.Name
 		return b, 0, err

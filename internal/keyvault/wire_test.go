@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/access"
+	"postern/internal/throttle"
 	"postern/internal/vault"
 )
 
@@ -330,4 +331,30 @@ func FuzzSkipToken(f *testing.F) {
 			t.Errorf("skip token %q = %d %s, want %d", s, got.status, got.body, want)
 		}
 	})
+}
+
+func TestThrottled(t *testing.T) {
+	r := newRig(t)
+	r.deps.Admission.Budget = throttle.New(2, r.deps.Now)
+	for i, want := range []int{404, 404, 429} {
+		got := r.do("GET", "/secrets/a", "")
+		if got.status != want {
+			t.Errorf("request %d = %d %s, want %d", i+1, got.status, got.body, want)
+		}
+		if _, ok := got.header["Retry-After"]; ok {
+			t.Error("the recorded 429 has no Retry-After")
+		}
+	}
+	// Strangers do not spend the budget of others.
+	r.send(host, "", "GET", "/secrets/a?api-version=7.4", "").want(t, 401)
+}
+
+func TestGeography(t *testing.T) {
+	for _, tt := range []struct{ region, want string }{
+		{"eastus", "United States"}, {"West US 2", "United States"}, {"westeurope", "Europe"}, {"NorthEurope", "Europe"}, {"Mars North", "marsnorth"},
+	} {
+		if got := geography(tt.region); got != tt.want {
+			t.Errorf("geography(%q) = %q, want %q", tt.region, got, tt.want)
+		}
+	}
 }

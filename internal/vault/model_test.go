@@ -92,36 +92,8 @@ func drawStep(t *rapid.T, r *rig, blobs map[string]modelSecret) step {
 			s.Versions[id] = v
 			return nil
 		}}
-	case 3:
-		return step{"delete " + name, func(r *rig) error { return object(r.Delete(ctx, name)) }, func(m model, _ func() string) error {
-			s, ok := m.Live[key]
-			if !ok {
-				return NotFound
-			}
-			s.Deleted, s.Purge = now, now+int64(r.Terms.RetentionDays)*86400
-			delete(m.Live, key)
-			m.Gone[key] = s
-			return nil
-		}}
-	case 4:
-		return step{"recover " + name, func(r *rig) error { return object(r.Recover(ctx, name)) }, func(m model, _ func() string) error {
-			s, ok := m.Gone[key]
-			if !ok {
-				return NotDeleted
-			}
-			s.Deleted, s.Purge = 0, 0
-			delete(m.Gone, key)
-			m.Live[key] = s
-			return nil
-		}}
-	case 5:
-		return step{"purge " + name, func(r *rig) error { return r.Purge(ctx, name) }, func(m model, _ func() string) error {
-			if _, ok := m.Gone[key]; !ok {
-				return NotDeleted
-			}
-			delete(m.Gone, key)
-			return nil
-		}}
+	case 3, 4, 5:
+		return drawMove(t, name, now, r.Terms.RetentionDays)
 	}
 	blob := ""
 	if all := slices.Sorted(maps.Keys(blobs)); len(all) > 0 {
@@ -140,6 +112,44 @@ func drawStep(t *rapid.T, r *rig, blobs map[string]modelSecret) step {
 		}
 		s.Versions = maps.Clone(s.Versions)
 		m.Live[strings.ToLower(s.Name)] = s
+		return nil
+	}}
+}
+
+// drawMove is a step that moves a secret between its states: delete, recover
+// or purge.
+func drawMove(t *rapid.T, name string, now int64, days int) step {
+	ctx, key := t.Context(), strings.ToLower(name)
+	object := func(_ Object, err error) error { return err }
+	switch rapid.IntRange(0, 2).Draw(t, "move") {
+	case 0:
+		return step{"delete " + name, func(r *rig) error { return object(r.Delete(ctx, name)) }, func(m model, _ func() string) error {
+			s, ok := m.Live[key]
+			if !ok {
+				return NotFound
+			}
+			s.Deleted, s.Purge = now, now+int64(days)*86400
+			delete(m.Live, key)
+			m.Gone[key] = s
+			return nil
+		}}
+	case 1:
+		return step{"recover " + name, func(r *rig) error { return object(r.Recover(ctx, name)) }, func(m model, _ func() string) error {
+			s, ok := m.Gone[key]
+			if !ok {
+				return NotDeleted
+			}
+			s.Deleted, s.Purge = 0, 0
+			delete(m.Gone, key)
+			m.Live[key] = s
+			return nil
+		}}
+	}
+	return step{"purge " + name, func(r *rig) error { return r.Purge(ctx, name) }, func(m model, _ func() string) error {
+		if _, ok := m.Gone[key]; !ok {
+			return NotDeleted
+		}
+		delete(m.Gone, key)
 		return nil
 	}}
 }

@@ -89,6 +89,16 @@ func (r *rig) set(t *testing.T, name string, values ...string) (ids []string) {
 	return ids
 }
 
+// overwrite puts a value behind the vault's back.
+func (r *rig) overwrite(t *testing.T, key string, value []byte) {
+	t.Helper()
+	var tx store.Tx
+	tx.Put(key, value)
+	if err := r.store.Commit(t.Context(), &tx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	r := newRig()
 	ctx := t.Context()
@@ -285,11 +295,7 @@ func TestMovedRecord(t *testing.T) {
 	r.set(t, "a", "mine")
 	r.set(t, "b", "theirs")
 	item := must(r.store.Get(t.Context(), "secrets/b"))
-	var tx store.Tx
-	tx.Put("secrets/a", item.Value)
-	if err := r.store.Commit(t.Context(), &tx); err != nil {
-		t.Fatal(err)
-	}
+	r.overwrite(t, "secrets/a", item.Value)
 	if _, err := r.Get(t.Context(), "a", ""); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("Get of a record moved from another key = %v, want %v", err, seal.ErrSealed)
 	}
