@@ -58,7 +58,8 @@ type Verifier struct {
 }
 
 // Verifier is a verifier that accepts the given audiences, exactly as they
-// are written; with none it accepts no token.
+// are written; with none it accepts no token. A plane makes one and keeps it:
+// the tokens it knows again are its own.
 func (d *Directory) Verifier(audiences []string) *Verifier {
 	v := &Verifier{directory: d, audiences: map[string]bool{}}
 	for _, a := range audiences {
