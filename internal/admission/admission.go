@@ -20,9 +20,11 @@ import (
 	"postern/access"
 	"postern/internal/estate"
 	"postern/internal/journal"
+	"postern/internal/region"
 	"postern/internal/seal"
 	"postern/internal/store"
 	"postern/internal/throttle"
+	"postern/internal/vault"
 )
 
 // Journal is what of the journal the admission needs; *journal.Journal is it.
@@ -111,6 +113,24 @@ func (c *Controller) AdmitManagement(s *estate.Snapshot, caller *access.Caller, 
 	return &Grant{controller: c, vault: vault, record: record, status: 200}, d
 }
 
+// Maintain gives the server's own housekeeping the way to the objects of a
+// vault. Nobody asked for it, so nothing is decided; what it changes is
+// recorded all the same.
+func (c *Controller) Maintain(v *estate.Vault, operation string) *Grant {
+	return &Grant{controller: c, vault: v, status: 200, upkeep: true,
+		record: &journal.Record{Time: c.Now(), ResourceID: v.Resource.ID, OperationName: operation}}
+}
+
+// Secrets is the secrets of the vault for this request. NewVersion makes
+// identifiers of versions: 32 random lower-case hex digits.
+func (g *Grant) Secrets(now time.Time, newVersion func() string) *vault.Secrets {
+	v := g.vault
+	return &vault.Secrets{
+		Terms: vault.Terms{Name: v.Resource.Name, Subscription: v.Subscription, Geography: region.Geography(v.Resource.Location),
+			RetentionDays: v.Properties.RetentionDays(), PurgeProtected: v.Properties.PurgeProtected()},
+		Space: g, Key: g.key(), Backup: g.controller.Root.Key("backup"), Now: now, NewVersion: newVersion}
+}
+
 // Refuse records a request that was not admitted. Its error means that no
 // answer may leave but a failure.
 func (c *Controller) Refuse(record *journal.Record, status int, description string) error {
@@ -136,13 +156,18 @@ type Grant struct {
 	record     *journal.Record
 	status     int
 	recorded   bool
+	// upkeep makes every change carry a record of its own.
+	upkeep bool
 }
 
 // Expect says with which status a change will be answered; 200 unless said.
 func (g *Grant) Expect(status int) { g.status = status }
 
+// key seals what is stored of the vault.
+func (g *Grant) key() *seal.Key { return g.controller.Root.Key("vault/" + g.vault.Resource.UID) }
+
 // Key seals what is stored of the vault.
-func (g *Grant) Key() *seal.Key { return g.controller.Root.Key("vault/" + g.vault.Resource.UID) }
+func (g *Grant) Key() *seal.Key { return g.key() }
 
 // BackupKey seals backup blobs.
 func (g *Grant) BackupKey() *seal.Key { return g.controller.Root.Key("backup") }
@@ -192,15 +217,20 @@ func (g *Grant) Commit(ctx context.Context, tx *store.Tx) error {
 	if g.recorded {
 		return g.controller.Store.Commit(ctx, &bounded)
 	}
-	g.record.Answered(g.status)
-	g.record.Duration = g.controller.Now().Sub(g.record.Time)
-	key, value := g.controller.Journal.Outbox(g.record)
+	record := g.record
+	if g.upkeep {
+		own := *g.record
+		record = &own
+	}
+	record.Answered(g.status)
+	record.Duration = g.controller.Now().Sub(record.Time)
+	key, value := g.controller.Journal.Outbox(record)
 	bounded.Put(key, value)
 	if err := g.controller.Store.Commit(ctx, &bounded); err != nil {
 		return err
 	}
-	g.recorded = true
-	if err := g.controller.Journal.Deliver(g.record, key); err != nil {
+	g.recorded = !g.upkeep
+	if err := g.controller.Journal.Deliver(record, key); err != nil {
 		return fmt.Errorf("%w: %w", ErrOutOfService, err)
 	}
 	return nil

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"postern/access"
+	"postern/internal/arm"
+	armauthorization "postern/internal/arm/authorization"
+	armkeyvault "postern/internal/arm/keyvault"
+	armresources "postern/internal/arm/resources"
+	"postern/internal/entra"
+	"postern/internal/fault"
+	"postern/internal/keyvault"
+	"postern/internal/names"
+	"postern/internal/perimeter"
+	"postern/internal/profile"
+	"postern/internal/roles"
+)
+
+// Limits of connections and requests. A client that is slower is cut off.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 120 * time.Second
+	maxHeader     = 64 << 10
+)
+
+func newHTTPServer(h http.Handler, errorLog *log.Logger) *http.Server {
+	return &http.Server{Handler: h, ErrorLog: errorLog, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+}
+
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return perimeter.ConnContext(ctx, c)
+}
+
+// denialNote is what the log adds to a refusal by the network rules, so that
+// a query for these words finds them and nothing else.
+const denialNote = "The request is not allowed by the network rules of the vault."
+
+// role finds a role definition for the estate.
+func role(guid string) (*access.Role, bool) {
+	d, ok := roles.ByName(guid)
+	if !ok {
+		return nil, false
+	}
+	return d.Role(), true
+}
+
+// hosts routes a request to its plane by the name it was sent to.
+type hosts struct {
+	names  *names.Names
+	count  *metrics
+	planes [names.Vault + 1]http.Handler
+}
+
+// ServeHTTP implements http.Handler.
+func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	plane := h.names.Resolve(r.Host).Plane
+	h.count.request(plane)
+	h.planes[plane].ServeHTTP(w, r)
+}
+
+// misdirected answers requests to names that are not the server's.
+func misdirected(w http.ResponseWriter, r *http.Request) {
+	e := fault.New(http.StatusMisdirectedRequest, "MisdirectedRequest", "This server has no such host name.")
+	if r.URL.Path == "/healthstatus" && r.Method == http.MethodGet {
+		// Documentation: it "doesn't care if you are using the hostname or
+		// IP address".
+		w.Header().Set("x-ms-keyvault-network-info", keyvault.NetworkInfo(perimeter.Origin(r)))
+		_, _ = io.WriteString(w, `"OK"`)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(e.ARM())
+}
+
+// planes makes the handlers of all planes.
+func (s *Server) planes(prof *profile.Profile) http.Handler {
+	h := &hosts{names: s.names, count: s.metrics}
+	h.planes[names.None] = http.HandlerFunc(misdirected)
+	h.planes[names.Login] = s.directory.Login(s.names, s.options.Log)
+	h.planes[names.Graph] = s.directory.Graph(s.names, s.directory.Verifier(entra.GraphAudiences(s.names)))
+	h.planes[names.Management] = s.management(prof)
+	h.planes[names.Vault] = keyvault.Handler(keyvault.Deps{
+		Snapshot: s.estate.Snapshot, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
+		Origin: perimeter.Origin, Admission: s.admission, Names: s.names, Now: s.options.Now,
+		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote,
+	})
+	return h
+}
+
+// management makes the control plane.
+func (s *Server) management(prof *profile.Profile) http.Handler {
+	return arm.New(arm.Deps{
+		Estate: s.estate, Admission: s.admission, Names: s.names, Profile: prof, Origin: perimeter.Origin,
+		Verifier: s.directory.Verifier(entra.ManagementAudiences(s.names)),
+		Tenants: func() []arm.Tenant {
+			var list []arm.Tenant
+			for _, t := range s.directory.Tenants() {
+				list = append(list, arm.Tenant{ID: t.ID, Name: t.Name, Domain: t.Domain})
+			}
+			return list
+		},
+		Principal: func(tenant, object access.GUID) (string, bool) {
+			p, ok := s.directory.PrincipalByObject(object)
+			return string(p.Kind), ok && p.Tenant == tenant
+		},
+		Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
+	}, armresources.Provider(), armkeyvault.Provider(), armauthorization.Provider())
+}

@@ -1,0 +1,277 @@
+// Package server puts the rooms together: it opens the data folder, binds
+// the listeners, routes every request to its plane by host name, and stops
+// without cutting anybody off.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"postern/internal/admission"
+	"postern/internal/config"
+	"postern/internal/entra"
+	"postern/internal/estate"
+	"postern/internal/journal"
+	"postern/internal/names"
+	"postern/internal/pki"
+	"postern/internal/profile"
+	"postern/internal/seal"
+	"postern/internal/store/bolt"
+	"postern/internal/throttle"
+)
+
+// Options is what a server is made of.
+type Options struct {
+	Config config.Config
+	// Data is the data folder; it is made when it does not exist.
+	Data string
+	// Now is the clock, Random the randomness; nil means the real ones.
+	Now    func() time.Time
+	Random io.Reader
+	Log    *slog.Logger
+	// Level is the level of Log, when a reload shall be able to change it.
+	Level *slog.LevelVar
+	// Version is the program's.
+	Version string
+}
+
+// Server is a running postern. The fields are set by New and not changed.
+type Server struct {
+	options   Options
+	config    config.Config // replaced by Reload, which alone touches it
+	names     *names.Names
+	root      *seal.Root
+	store     *bolt.Store
+	journal   *journal.Journal
+	directory *entra.Directory
+	estate    *estate.Registry
+	authority *pki.Authority
+	admission *admission.Controller
+	metrics   *metrics
+	admin     Admin
+
+	listeners []net.Listener // of the TLS port
+	own       *handover
+	proxy     *proxy
+	proxyAt   net.Listener // nil when off
+	metricsAt net.Listener // nil when off
+	main      *http.Server
+	others    []*http.Server // proxy and metrics
+	closers   []io.Closer    // in the order of opening
+}
+
+// New opens the data folder and binds the listeners. A server that was
+// opened must be closed by Serve or Close.
+func New(ctx context.Context, o Options) (*Server, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{options: o, config: o.Config}
+	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.writeInfo} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// openData opens what is kept in the data folder: root key, store, journal.
+// The journal first gets the records of changes that a crash kept from it.
+func (s *Server) openData(ctx context.Context) error {
+	if err := os.MkdirAll(s.options.Data, 0o700); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	var err error
+	if s.store, err = bolt.Open(filepath.Join(s.options.Data, "postern.db")); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.store)
+	if s.root, err = openRoot(s.options.Data, s.options.Random); err != nil {
+		return err
+	}
+	s.journal, err = journal.Open(filepath.Join(s.options.Data, "journal"), journal.Options{
+		Sync: s.config.Journal.Sync, MaxSegment: s.config.Journal.MaxSegment, Now: s.options.Now, Store: s.store})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.journal)
+	return s.journal.Recover(ctx, s.store)
+}
+
+func openRoot(dir string, random io.Reader) (*seal.Root, error) {
+	if seal.Exists(dir) {
+		return seal.Open(dir)
+	}
+	return seal.Create(dir, random)
+}
+
+// listen binds the addresses. When a port is 0, the first address chooses
+// it for all.
+func (s *Server) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	port := 0
+	for _, address := range s.config.Listen {
+		host, p, _ := net.SplitHostPort(address)
+		if port != 0 {
+			p = strconv.Itoa(port)
+		}
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, p))
+		if err != nil && len(s.listeners) > 0 && isLoopback6(host) {
+			s.options.Log.Warn("no listener on this address", "address", address, "error", err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("listening: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+		s.closers = append(s.closers, l)
+		port = l.Addr().(*net.TCPAddr).Port
+	}
+	s.names = names.New(s.config.Suffix, port)
+	s.own = newHandover(s.listeners[0].Addr())
+	s.closers = append(s.closers, s.own)
+	for _, extra := range []struct {
+		address string
+		at      *net.Listener
+	}{{s.config.Proxy.Listen, &s.proxyAt}, {s.config.Metrics.Listen, &s.metricsAt}} {
+		if extra.address == config.Off {
+			continue
+		}
+		l, err := lc.Listen(ctx, "tcp", extra.address)
+		if err != nil {
+			return fmt.Errorf("listening: %w", err)
+		}
+		*extra.at = l
+		s.closers = append(s.closers, l)
+	}
+	return nil
+}
+
+// isLoopback6 reports whether a host is the IPv6 loopback, which not every
+// machine has.
+func isLoopback6(host string) bool { return host == "::1" }
+
+// openPlanes opens directory and estate, fills them on the first start, and
+// makes the planes.
+func (s *Server) openPlanes(ctx context.Context) error {
+	var err error
+	s.directory, err = entra.Open(ctx, s.store, s.root, entra.Options{Now: s.options.Now, Random: s.options.Random})
+	if err != nil {
+		return err
+	}
+	if s.estate, err = estate.Open(ctx, s.store, estate.Options{Role: role}); err != nil {
+		return err
+	}
+	if s.admin, err = s.bootstrap(ctx); err != nil {
+		return err
+	}
+	if s.authority, err = pki.OpenCA(s.options.Data, s.root, s.names.Hosts(), pki.Options{Now: s.options.Now}); err != nil {
+		return err
+	}
+	if _, err = s.authority.TrustStore(); err != nil {
+		return err
+	}
+	s.metrics = newMetrics(s)
+	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
+		Budget: throttle.New(s.config.Throttle.Operations, s.options.Now), Observe: s.metrics.decided}
+	prof, _ := profile.Named(s.config.Profile)
+	s.makeServers(s.planes(prof))
+	return nil
+}
+
+// makeServers makes the HTTP servers around the planes.
+func (s *Server) makeServers(planes http.Handler) {
+	errorLog := slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn)
+	s.main = newHTTPServer(planes, errorLog)
+	s.main.TLSConfig = s.authority.TLS()
+	s.main.ConnContext = connContext
+	s.proxy = &proxy{names: s.names, own: s.own, log: s.options.Log}
+	s.proxy.passThrough.Store(&s.config.Proxy.PassThrough)
+	if s.proxyAt != nil {
+		s.others = append(s.others, newHTTPServer(s.proxy, errorLog))
+	}
+	if s.metricsAt != nil {
+		s.others = append(s.others, newHTTPServer(s.metrics.handler(), errorLog))
+	}
+}
+
+// Serve serves until ctx is done, then lets running requests finish, for
+// ten seconds at the most, and closes everything.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, len(s.listeners)+len(s.others)+1)
+	for _, l := range append(s.listeners, net.Listener(s.own)) {
+		go func() { failed <- s.main.ServeTLS(l, "", "") }()
+	}
+	i := 0
+	for _, l := range []net.Listener{s.proxyAt, s.metricsAt} {
+		if l != nil {
+			server := s.others[i]
+			i++
+			go func() { failed <- server.Serve(l) }()
+		}
+	}
+	stopSweeper := s.sweep(ctx)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	for _, server := range append(s.others, s.main) {
+		if e := server.Shutdown(grace); e != nil {
+			err = errors.Join(err, server.Close())
+		}
+	}
+	stopSweeper()
+	return errors.Join(err, s.Close())
+}
+
+// Close closes what New opened, the last first. It may be called again.
+func (s *Server) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i].Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// Reload applies the settings that can be changed while the server runs,
+// and names the others that differ.
+func (s *Server) Reload(next config.Config) (waiting []string, err error) {
+	if err := next.Check(); err != nil {
+		return nil, err
+	}
+	for _, d := range config.Differences(&s.config, &next) {
+		if !d.Reload {
+			waiting = append(waiting, d.Key)
+		}
+	}
+	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
+	s.admission.SetBudget(throttle.New(next.Throttle.Operations, s.options.Now))
+	s.proxy.passThrough.Store(&next.Proxy.PassThrough)
+	if level, _ := next.Log.Slog(); s.options.Level != nil {
+		s.options.Level.Set(level)
+	}
+	return waiting, nil
+}
