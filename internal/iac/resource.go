@@ -64,7 +64,7 @@ func (r *Resource) Property(path ...string) *Node {
 	}
 	switch {
 	case r.Form == Fragment:
-		return &Node{Kind: Unknown, At: r.Body.At, Why: strings.Join(path, ".") + " is not in this part of the resource"}
+		return &Node{Kind: Unknown, At: r.Body.At, Why: "it is not in this part of the resource"}
 	case r.Form == Observed && properties.None():
 		return &Node{Kind: Unknown, At: r.Body.At, Why: "the resource is shown without its properties"}
 	}

@@ -92,6 +92,10 @@ func Explain(resources []*iac.Resource, q Question, options estate.Options) (*Ex
 		x.request.Caller.Tenant = vault.Rules.Tenant
 		x.note("the caller is taken to be of the vault's tenant; --tenant says another")
 	}
+	info := x.request.Operation.Info()
+	if info.Named && x.request.Object == "" && vault.Rules.Model == access.ModelRBAC {
+		x.note("no object was named, so only what is assigned on the vault or above it counts")
+	}
 	return x.explain(), nil
 }
 

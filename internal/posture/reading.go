@@ -116,7 +116,7 @@ func (s *subject) reachable() (reaches, sure bool) {
 	switch {
 	case public.is(disabled):
 		return false, true
-	case action.is(deny) && count == 0 && unread == nil && !public.is(byPerimeter):
+	case action.is(deny) && count == 0 && unread == nil && public.is(enabled):
 		return false, true
 	case public.is(enabled) && (action.is(allow) || action.is(deny) && count > 0):
 		return true, true
