@@ -95,6 +95,21 @@ func TestBackupRefused(t *testing.T) {
 	}
 }
 
+func TestBackupOfMostVersions(t *testing.T) {
+	r := newRig()
+	for range MaxBackup {
+		r.set(t, "a", "x")
+	}
+	blob := must(r.BackUp(t.Context(), "a"))
+	if o := must(newRig().Restore(t.Context(), blob)); o.versions != MaxBackup {
+		t.Errorf("restored with %d versions, want %d", o.versions, MaxBackup)
+	}
+	r.set(t, "a", "x")
+	if _, err := r.BackUp(t.Context(), "a"); !errors.Is(err, TooManyVersions) {
+		t.Errorf("BackUp of %d versions = %v, want %v", MaxBackup+1, err, TooManyVersions)
+	}
+}
+
 func FuzzBackup(f *testing.F) {
 	r := newRig()
 	if _, err := r.Set(f.Context(), "a", SecretInput{Value: "v"}); err != nil {

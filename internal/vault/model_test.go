@@ -167,6 +167,9 @@ func observe(t *rapid.T, r *rig) model {
 			for first := true; first || cursor != ""; first = false {
 				vs := must(r.Versions(t.Context(), o.Name, cursor, 2))
 				for _, v := range vs.Objects {
+					if _, twice := s.Versions[v.Version.ID]; twice {
+						t.Fatalf("version %s of %s is listed twice", v.Version.ID, o.Name)
+					}
 					s.Versions[v.Version.ID] = must(r.Get(t.Context(), o.Name, v.Version.ID)).Version
 				}
 				cursor = vs.Next
