@@ -3,7 +3,7 @@
 // folder that goes away with the test.
 //
 //	p := posterntest.Start(t)
-//	kv := p.CreateVault("kv")
+//	kv := p.CreateVault("kv1")
 //	client, err := azsecrets.NewClient(kv.URL, credential, &azsecrets.ClientOptions{
 //		ClientOptions: azcore.ClientOptions{Transport: p.Client()}})
 //

@@ -1,0 +1,64 @@
+package posterntest
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestWholePath walks the thin path: a vault, a firewall, a secret, a
+// refusal with the service's own words, and the record of it.
+func TestWholePath(t *testing.T) {
+	p := Start(t)
+	kv := p.CreateVault("kv1")
+	for _, base := range []string{kv.URL, p.PublicVaultURL("kv1")} {
+		status, answer := p.Do("PUT", base+"/secrets/a?api-version=7.4", map[string]any{"value": "s3cret"})
+		if status != http.StatusOK {
+			t.Fatalf("PUT = %d %s", status, answer)
+		}
+		status, answer = p.Do("GET", base+"/secrets/a/?api-version=7.4", nil)
+		var got struct{ Value, ID string }
+		if err := json.Unmarshal(answer, &got); err != nil || status != http.StatusOK || got.Value != "s3cret" || !strings.HasPrefix(got.ID, base+"/secrets/a/") {
+			t.Fatalf("GET = %d %s", status, answer)
+		}
+	}
+	status, answer := p.Do("PATCH", p.ManagementURL+kv.ID+"?api-version=2026-02-01", map[string]any{"properties": map[string]any{
+		"networkAcls": map[string]any{"defaultAction": "Deny", "bypass": "None", "ipRules": []any{map[string]any{"value": "203.0.113.0/24"}}}}})
+	if status != http.StatusOK {
+		t.Fatalf("PATCH = %d %s", status, answer)
+	}
+	status, answer = p.Do("GET", kv.URL+"/secrets/a/?api-version=7.4", nil)
+	want := `{"error":{"code":"Forbidden","message":"Client address is not authorized and caller was ignored because bypass is set to None\r\nClient address: 127.0.0.1\r\nCaller: appid=` +
+		p.ClientID + `;oid=` + p.ObjectID + `;iss=https://sts.windows.net/` + p.TenantID + `/\r\nVault: kv1;location=eastus","innererror":{"code":"ForbiddenByFirewall"}}}`
+	if status != http.StatusForbidden || string(answer) != want {
+		t.Fatalf("GET from an address that is not listed = %d\n%s, want\n%s", status, answer, want)
+	}
+	p.Stop()
+	journal, err := os.ReadFile(filepath.Join(p.Data, "journal", "000000000001.jsonl"))
+	if err != nil || !strings.Contains(string(journal), "ForbiddenByFirewall") && !strings.Contains(string(journal), "request is not allowed") {
+		t.Fatalf("the journal has no record of the refusal: %v\n%s", err, journal)
+	}
+	if strings.Contains(string(journal), "s3cret") {
+		t.Fatal("the journal holds the secret")
+	}
+}
+
+// TestRestart: what was acknowledged is there after a restart, under the
+// same names and for the same administrator.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	p := Start(t, WithData(dir))
+	p.CreateVault("kv1")
+	p.Do("PUT", p.VaultURL("kv1")+"/secrets/a?api-version=7.4", map[string]any{"value": "v"})
+	p.Stop()
+	again := Start(t, WithData(dir))
+	if status, answer := again.Do("GET", again.VaultURL("kv1")+"/secrets/a?api-version=7.4", nil); status != http.StatusOK {
+		t.Fatalf("GET after a restart = %d %s", status, answer)
+	}
+	if again.TenantID != p.TenantID || again.ClientSecret != p.ClientSecret {
+		t.Fatal("the restart made another administrator")
+	}
+}
