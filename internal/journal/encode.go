@@ -86,19 +86,19 @@ func appendProperties(b []byte, r *Record) []byte {
 	b = appendMember(b, "appliedAssignmentId", r.AssignmentID)
 	b = appendTri(b, "isAccessPolicyMatch", r.PolicyMatch)
 	for _, p := range r.Properties {
-		b = appendMember(b, p.Name, p.Value)
+		b = appendProperty(b, p)
 	}
 	return append(b, '}')
 }
 
-// appendName appends a member's name, after a comma unless it is the first
-// of its object.
+// appendName appends a member's name, a constant without anything to escape,
+// after a comma unless it is the first of its object.
 func appendName(b []byte, name string) []byte {
 	if b[len(b)-1] != '{' {
 		b = append(b, ',')
 	}
 	b = append(b, '"')
-	b = appendText(b, name)
+	b = append(b, name...)
 	return append(b, `":`...)
 }
 
@@ -114,6 +114,18 @@ func appendFirst(b []byte, name, value string) []byte {
 	b = appendName(b, name)
 	b = append(b, '"')
 	b = appendText(b, value)
+	return append(b, '"')
+}
+
+// appendProperty is appendMember for a name that may be anything.
+func appendProperty(b []byte, p Property) []byte {
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	b = append(b, '"')
+	b = appendText(b, p.Name)
+	b = append(b, `":"`...)
+	b = appendText(b, p.Value)
 	return append(b, '"')
 }
 
@@ -169,7 +181,7 @@ func appendText(b []byte, s string) []byte {
 		s = cutText(s)
 	}
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainPrefix(s); i < len(s); {
 		c := s[i]
 		if plainASCII[c] {
 			i++
@@ -195,6 +207,27 @@ func appendText(b []byte, s string) []byte {
 		b = append(b, "…"...)
 	}
 	return b
+}
+
+// plainPrefix is how many bytes at the beginning of s certainly stand for
+// themselves, found eight at a time. Nearly always that is all but the last
+// few.
+func plainPrefix(s string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quote, backslash := x^(ones*'"'), x^(ones*'\\')
+		// A byte's high bit is set in the first where it is below 0x20, in
+		// the others where it is the character; a borrow can set it once too
+		// often, which costs a closer look and nothing else.
+		if (x|(x-ones*0x20)|(quote-ones)|(backslash-ones))&highs != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // cutText cuts s to maxField bytes, not within a character.

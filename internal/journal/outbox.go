@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -215,8 +214,7 @@ func (j *Journal) missing(items []store.Item) (map[string]bool, error) {
 	missing := make(map[string]bool, len(items))
 	from := j.segment.Load()
 	for _, item := range items {
-		if len(item.Value) < segmentSize || !json.Valid(item.Value[segmentSize:]) ||
-			recordID(item.Value[segmentSize:]) != item.Key[len(OutboxPrefix):] {
+		if !validOutbox(item) {
 			return nil, fmt.Errorf("journal: the outbox item %q is damaged", item.Key)
 		}
 		missing[item.Key] = true
@@ -236,6 +234,20 @@ func (j *Journal) missing(items []store.Item) (map[string]bool, error) {
 		return nil, err
 	}
 	return missing, nil
+}
+
+// validOutbox reports whether an item is what Outbox made: what is not
+// cannot become a line.
+func validOutbox(item store.Item) bool {
+	if len(item.Value) < segmentSize {
+		return false
+	}
+	body := item.Value[segmentSize:]
+	if recordID(body) != item.Key[len(OutboxPrefix):] || bytes.IndexByte(body, '\n') >= 0 || isHeader(body) {
+		return false
+	}
+	_, err := decodeRecord(body)
+	return err == nil
 }
 
 // recordID finds the id in a body; "" when it has none. Inside of a string
