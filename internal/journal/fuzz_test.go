@@ -65,6 +65,9 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatalf("decodeRecord(%q) = %v", b, err)
 		}
+		if max(len(resource), len(operation), len(object), len(uri), len(agent)) > maxField/3 {
+			return // may be cut, and cut again once bad bytes are three bytes long
+		}
 		if again := append(appendBody(nil, got, "id"), '}'); !bytes.Equal(again, append(bytes.Clone(l.body), '}')) {
 			t.Errorf("written again = %s, want %s", again, l.body)
 		}
