@@ -14,13 +14,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"postern/access"
 	"postern/internal/estate"
 	"postern/internal/journal"
-	"postern/internal/region"
 	"postern/internal/seal"
 	"postern/internal/store"
 	"postern/internal/throttle"
@@ -49,6 +49,26 @@ type Controller struct {
 
 	// replaced is the budget since SetBudget.
 	replaced atomic.Pointer[budget]
+	// spaces remembers, by the UID of a vault, where its objects are.
+	spaces sync.Map // string → *space
+}
+
+// space is where the objects of a vault are, and the key that seals them.
+type space struct {
+	prefix string
+	key    *seal.Key
+}
+
+func (c *Controller) space(v *estate.Vault) *space {
+	if v == nil {
+		return nil
+	}
+	uid := v.Resource.UID
+	if s, ok := c.spaces.Load(uid); ok {
+		return s.(*space)
+	}
+	s, _ := c.spaces.LoadOrStore(uid, &space{Prefix(uid), c.Root.Key("vault/" + uid)})
+	return s.(*space)
 }
 
 type budget struct{ *throttle.Limiter }
@@ -93,7 +113,7 @@ func (c *Controller) Admit(call *Call) (*Grant, access.Decision) {
 	if !d.Allowed() {
 		return nil, d
 	}
-	return &Grant{controller: c, vault: call.Vault, record: call.Record, status: 200}, d
+	return &Grant{controller: c, vault: call.Vault, space: c.space(call.Vault), record: call.Record, status: 200}, d
 }
 
 // spends reports whether a decision was reached behind the throttle.
@@ -110,25 +130,15 @@ func (c *Controller) AdmitManagement(s *estate.Snapshot, caller *access.Caller, 
 	if !d.Allowed() {
 		return nil, d
 	}
-	return &Grant{controller: c, vault: vault, record: record, status: 200}, d
+	return &Grant{controller: c, vault: vault, space: c.space(vault), record: record, status: 200}, d
 }
 
 // Maintain gives the server's own housekeeping the way to the objects of a
 // vault. Nobody asked for it, so nothing is decided; what it changes is
 // recorded all the same.
 func (c *Controller) Maintain(v *estate.Vault, operation string) *Grant {
-	return &Grant{controller: c, vault: v, status: 200, upkeep: true,
+	return &Grant{controller: c, vault: v, space: c.space(v), status: 200, upkeep: true,
 		record: &journal.Record{Time: c.Now(), ResourceID: v.Resource.ID, OperationName: operation}}
-}
-
-// Secrets is the secrets of the vault for this request. NewVersion makes
-// identifiers of versions: 32 random lower-case hex digits.
-func (g *Grant) Secrets(now time.Time, newVersion func() string) *vault.Secrets {
-	v := g.vault
-	return &vault.Secrets{
-		Terms: vault.Terms{Name: v.Resource.Name, Subscription: v.Subscription, Geography: region.Geography(v.Resource.Location),
-			RetentionDays: v.Properties.RetentionDays(), PurgeProtected: v.Properties.PurgeProtected()},
-		Space: g, Key: g.key(), Backup: g.controller.Root.Key("backup"), Now: now, NewVersion: newVersion}
 }
 
 // Refuse records a request that was not admitted. Its error means that no
@@ -153,6 +163,7 @@ func (c *Controller) write(record *journal.Record, status int) error {
 type Grant struct {
 	controller *Controller
 	vault      *estate.Vault
+	space      *space
 	record     *journal.Record
 	status     int
 	recorded   bool
@@ -163,11 +174,15 @@ type Grant struct {
 // Expect says with which status a change will be answered; 200 unless said.
 func (g *Grant) Expect(status int) { g.status = status }
 
-// key seals what is stored of the vault.
-func (g *Grant) key() *seal.Key { return g.controller.Root.Key("vault/" + g.vault.Resource.UID) }
-
 // Key seals what is stored of the vault.
-func (g *Grant) Key() *seal.Key { return g.key() }
+func (g *Grant) Key() *seal.Key { return g.space.key }
+
+// Terms are what the configuration says about the vault's objects.
+func (g *Grant) Terms() vault.Terms {
+	p := &g.vault.Properties
+	return vault.Terms{Name: g.vault.Resource.Name, Subscription: g.vault.Subscription, Geography: g.vault.Geography,
+		RetentionDays: p.RetentionDays(), PurgeProtected: p.PurgeProtected()}
+}
 
 // BackupKey seals backup blobs.
 func (g *Grant) BackupKey() *seal.Key { return g.controller.Root.Key("backup") }
@@ -177,15 +192,14 @@ func Prefix(uid string) string { return "o/" + uid + "/" }
 
 // Get reads a key of the vault's space.
 func (g *Grant) Get(ctx context.Context, key string) (store.Item, error) {
-	prefix := Prefix(g.vault.Resource.UID)
-	item, err := g.controller.Store.Get(ctx, prefix+key)
+	item, err := g.controller.Store.Get(ctx, g.space.prefix+key)
 	item.Key = key
 	return item, err
 }
 
 // Range reads keys of the vault's space in order.
 func (g *Grant) Range(ctx context.Context, prefix, after string, limit int) ([]store.Item, error) {
-	space := Prefix(g.vault.Resource.UID)
+	space := g.space.prefix
 	if after != "" {
 		after = space + after
 	}
@@ -203,7 +217,7 @@ func (g *Grant) Commit(ctx context.Context, tx *store.Tx) error {
 	if err := g.controller.Journal.Broken(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOutOfService, err)
 	}
-	space := Prefix(g.vault.Resource.UID)
+	space := g.space.prefix
 	bounded := store.Tx{Conditions: make([]store.Condition, len(tx.Conditions)),
 		Operations: make([]store.Operation, len(tx.Operations), len(tx.Operations)+1)}
 	for i, c := range tx.Conditions {

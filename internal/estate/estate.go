@@ -95,6 +95,9 @@ type Vault struct {
 	// Tenant is properties.tenantId, Subscription the GUID of the
 	// subscription; both lower-case.
 	Tenant, Subscription string
+	// Geography is that of the vault's region: a backup can be restored
+	// within it.
+	Geography string
 }
 
 // Problem is something in a resource that could not be read or understood;

@@ -234,3 +234,13 @@ func TestLostAnswer(t *testing.T) {
 		t.Error("a refused change was published")
 	}
 }
+
+func TestGeography(t *testing.T) {
+	for _, c := range []struct{ region, want string }{
+		{"eastus", "United States"}, {"West US 2", "United States"}, {"westeurope", "Europe"}, {"NorthEurope", "Europe"}, {"Mars North", "mars north"},
+	} {
+		if got := geography(c.region); got != c.want {
+			t.Errorf("geography(%q) = %q, want %q", c.region, got, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/access"
+	"postern/internal/region"
 )
 
 // Properties is the typed view of a vault's properties (spec:
@@ -127,7 +128,7 @@ var (
 // newVault compiles a vault with the assignments that reach it.
 func newVault(res *Resource, assignments []access.Assignment, o Options) (*Vault, []Problem) {
 	r := &reading{resource: res}
-	v := &Vault{Resource: res, Subscription: strings.ToLower(res.Subscription())}
+	v := &Vault{Resource: res, Subscription: strings.ToLower(res.Subscription()), Geography: geography(res.Location)}
 	var document struct {
 		Properties *Properties `json:"properties"`
 	}
@@ -152,6 +153,15 @@ func newVault(res *Resource, assignments []access.Assignment, o Options) (*Vault
 	rules.Assignments = reaching(assignments, Key(res.ID))
 	v.Rules, v.Compiled = rules, access.Compile(rules)
 	return v, r.problems
+}
+
+// geography is that of a region; one that is not known is a geography of
+// its own, the strictest reading.
+func geography(location string) string {
+	if g := region.Geography(location); g != "" {
+		return g
+	}
+	return strings.ToLower(location)
 }
 
 // network reads publicNetworkAccess, networkAcls and the connections. What

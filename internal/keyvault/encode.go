@@ -117,7 +117,7 @@ func (x *exchange) appendAttributes(b []byte, v *vault.Version) []byte {
 	}
 	b = strconv.AppendInt(append(b, `,"created":`...), v.Created, 10)
 	b = strconv.AppendInt(append(b, `,"updated":`...), v.Updated, 10)
-	terms := x.terms()
+	terms := x.grant.Terms()
 	b = append(append(b, `,"recoveryLevel":"`...), terms.RecoveryLevel()...)
 	b = append(b, '"')
 	if x.api >= api71 {

@@ -99,6 +99,14 @@ type exchange struct {
 func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{plane: p, request: r, now: p.Now()}
 	host := p.Names.Resolve(r.Host)
+	x.call.Request.Origin = p.Origin(r)
+	x.target = find(r.Method, r.URL)
+	if x.target.health {
+		// Documentation: it "doesn't care if you are using the hostname or IP
+		// address", so neither does it matter whether there is such a vault.
+		x.health(w)
+		return
+	}
 	v, ok := p.Snapshot().Vault(host.Vault)
 	if host.Plane != names.Vault || !ok {
 		x.headers.begin(w.Header(), x)
@@ -106,14 +114,7 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.vault, x.family, x.base = v, host.Family, host.Family.VaultURL(host.Vault)
-	x.call.Request.Origin = p.Origin(r)
 	x.headers.begin(w.Header(), x)
-	x.target = find(r.Method, r.URL)
-	if x.target.health {
-		w.Header()["Content-Type"] = plainText
-		_, _ = io.WriteString(w, healthBody)
-		return
-	}
 	x.identify()
 	x.grant, x.decision = p.Admission.Admit(&x.call)
 	if x.grant == nil {
@@ -135,6 +136,13 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.headers.allowed(w.Header(), x)
 	write(w, status, body)
+}
+
+// health answers /healthstatus, without a token and whatever the firewall.
+func (x *exchange) health(w http.ResponseWriter) {
+	x.headers.begin(w.Header(), x)
+	w.Header()["Content-Type"] = plainText
+	_, _ = io.WriteString(w, healthBody)
 }
 
 // giveBack clears what may have been a secret and keeps the buffer for

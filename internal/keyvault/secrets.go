@@ -8,16 +8,9 @@ import (
 	"postern/internal/vault"
 )
 
-// terms is what the vault's configuration says about its objects.
-func (x *exchange) terms() vault.Terms {
-	p := &x.vault.Properties
-	return vault.Terms{Name: x.vault.Resource.Name, Subscription: x.vault.Subscription, RetentionDays: p.RetentionDays(),
-		PurgeProtected: p.PurgeProtected(), Geography: geography(x.vault.Resource.Location)}
-}
-
 // secrets is the vault's secrets for this request.
 func (x *exchange) secrets() *vault.Secrets {
-	x.objects = vault.Secrets{Terms: x.terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+	x.objects = vault.Secrets{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
 	return &x.objects
 }
 

@@ -349,12 +349,3 @@ func TestThrottled(t *testing.T) {
 	r.send(host, "", "GET", "/secrets/a?api-version=7.4", "").want(t, 401)
 }
 
-func TestGeography(t *testing.T) {
-	for _, tt := range []struct{ region, want string }{
-		{"eastus", "United States"}, {"West US 2", "United States"}, {"westeurope", "Europe"}, {"NorthEurope", "Europe"}, {"Mars North", "marsnorth"},
-	} {
-		if got := geography(tt.region); got != tt.want {
-			t.Errorf("geography(%q) = %q, want %q", tt.region, got, tt.want)
-		}
-	}
-}

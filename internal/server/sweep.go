@@ -7,6 +7,7 @@ import (
 	"time"
 
 	armkeyvault "postern/internal/arm/keyvault"
+	"postern/internal/vault"
 )
 
 // sweepEvery is how often what has outlived its retention is removed. It is
@@ -44,7 +45,8 @@ func (s *Server) sweepOnce(ctx context.Context) {
 		s.options.Log.Error("purging deleted vaults", "error", err)
 	}
 	for _, v := range s.estate.Snapshot().Vaults() {
-		secrets := s.admission.Maintain(v, "SecretPurge").Secrets(now, newVersion)
+		grant := s.admission.Maintain(v, "SecretPurge")
+		secrets := vault.Secrets{Terms: grant.Terms(), Space: grant, Key: grant.Key(), Now: now, NewVersion: newVersion}
 		if _, err := secrets.Sweep(ctx, sweepBatch); err != nil {
 			s.options.Log.Error("purging deleted secrets", "vault", v.Resource.Name, "error", err)
 		}

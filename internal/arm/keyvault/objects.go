@@ -10,15 +10,13 @@ import (
 	"postern/internal/arm"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/region"
 	"postern/internal/vault"
 )
 
 // secrets is the secrets of the vault of the path, for this call alone. The
 // plane has admitted it: the way to them is its grant.
 func secrets(c *arm.Call) (*vault.Secrets, error) {
-	v, ok := c.Vault()
-	if !ok || c.Grant() == nil {
+	if _, ok := c.Vault(); !ok || c.Grant() == nil {
 		return nil, notFound(c, "Microsoft.KeyVault/vaults/"+c.Vars["vault"])
 	}
 	version, err := c.Identifier()
@@ -33,8 +31,7 @@ func secrets(c *arm.Call) (*vault.Secrets, error) {
 	// while a change is tried, is the life of a new secret.
 	given := false
 	return &vault.Secrets{
-		Terms: vault.Terms{Name: v.Resource.Name, Subscription: v.Subscription, Geography: region.Geography(v.Resource.Location),
-			RetentionDays: v.Properties.RetentionDays(), PurgeProtected: v.Properties.PurgeProtected()},
+		Terms: c.Grant().Terms(),
 		Space: c.Grant(), Key: c.Grant().Key(), Backup: c.Grant().BackupKey(), Now: c.Now,
 		NewVersion: func() string {
 			if given {
