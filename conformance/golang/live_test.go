@@ -10,12 +10,10 @@ import (
 	"time"
 
 	"postern/conformance/lab"
-
-	// The module whose own suite is run; go.mod names the version.
-	_ "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
 
-const azsecrets = "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+// The module whose own suite is run; go.mod names its version.
+const module = "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 // The tests of the suite that reach the service; the others talk to
 // themselves.
@@ -54,7 +52,7 @@ func TestLiveSuite(t *testing.T) {
 // program.
 func compile(t *testing.T) (dir, suite string) {
 	t.Helper()
-	source := strings.TrimSpace(lab.Do(t, 5*time.Minute, "", "go", "list", "-m", "-f", "{{.Dir}}", azsecrets))
+	source := strings.TrimSpace(lab.Do(t, 5*time.Minute, "", "go", "list", "-m", "-f", "{{.Dir}}", module))
 	defer lab.Lock(t, "azsecrets")()
 	dir = filepath.Join(lab.Cache(t, "golang"), filepath.Base(source))
 	suite = filepath.Join(dir, "suite.test")
