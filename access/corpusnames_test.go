@@ -14,6 +14,7 @@ const (
 var corpusScopes = map[string]string{
 	"root": "/", "sub": corpusSub, "rg": corpusGroup, "vault": corpusVault, "VAULT": strings.ToUpper(corpusVault),
 	"other-sub": otherSub, "other-rg": corpusSub + "/resourceGroups/rg-westus", "vault2": corpusVault + "2",
+	"half-rg": corpusSub + "/resourceGroups/r", "half-vault": strings.TrimSuffix(corpusVault, "ault"),
 	"other-vault": corpusGroup + "/providers/Microsoft.KeyVault/vaults/kv-westus",
 	"vnet":        corpusGroup + "/providers/Microsoft.Network/virtualNetworks/myvnet",
 }
