@@ -78,13 +78,13 @@ func (h *headers) begin(header http.Header, x *exchange) {
 		h.client[0] = sent[0]
 		header[headerClientID] = h.client[:]
 	}
+	h.network[0] = NetworkInfo(x.call.Request.Origin)
+	header[headerNetworkInfo] = h.network[:]
 	if x.vault == nil {
 		return
 	}
 	h.region[0] = x.vault.Resource.Location
 	header[headerRegion] = h.region[:]
-	h.network[0] = NetworkInfo(x.call.Request.Origin)
-	header[headerNetworkInfo] = h.network[:]
 }
 
 // allowed adds the role assignment by which the request was allowed.

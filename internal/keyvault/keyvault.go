@@ -101,20 +101,22 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := p.Names.Resolve(r.Host)
 	x.call.Request.Origin = p.Origin(r)
 	x.target = find(r.Method, r.URL)
-	if x.target.health {
-		// Documentation: it "doesn't care if you are using the hostname or IP
-		// address", so neither does it matter whether there is such a vault.
-		x.health(w)
-		return
+	if v, ok := p.Snapshot().Vault(host.Vault); ok && host.Plane == names.Vault {
+		x.vault, x.family, x.base = v, host.Family, host.Family.VaultURL(host.Vault)
 	}
-	v, ok := p.Snapshot().Vault(host.Vault)
-	if host.Plane != names.Vault || !ok {
-		x.headers.begin(w.Header(), x)
+	x.headers.begin(w.Header(), x)
+	switch {
+	case x.target.health:
+		// Without a token, whatever the firewall. Documentation: it "doesn't
+		// care if you are using the hostname or IP address", so neither does
+		// it matter whether there is such a vault.
+		w.Header()["Content-Type"] = plainText
+		_, _ = io.WriteString(w, healthBody)
+		return
+	case x.vault == nil:
 		send(w, noSuchVault(host.Vault))
 		return
 	}
-	x.vault, x.family, x.base = v, host.Family, host.Family.VaultURL(host.Vault)
-	x.headers.begin(w.Header(), x)
 	x.identify()
 	x.grant, x.decision = p.Admission.Admit(&x.call)
 	if x.grant == nil {
@@ -136,13 +138,6 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.headers.allowed(w.Header(), x)
 	write(w, status, body)
-}
-
-// health answers /healthstatus, without a token and whatever the firewall.
-func (x *exchange) health(w http.ResponseWriter) {
-	x.headers.begin(w.Header(), x)
-	w.Header()["Content-Type"] = plainText
-	_, _ = io.WriteString(w, healthBody)
 }
 
 // giveBack clears what may have been a secret and keeps the buffer for
