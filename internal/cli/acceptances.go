@@ -24,7 +24,7 @@ func newAcceptances(config string) (*acceptances, error) {
 	if config == "" {
 		return a, nil
 	}
-	a.only = a.load(config)
+	a.only = a.load(config, true)
 	if a.err != nil {
 		return nil, usage(a.err, "--config names a file of accepted findings; check --help says what it holds")
 	}
@@ -52,7 +52,7 @@ func (a *acceptances) upward(dir string) *posture.Acceptances {
 	if found, ok := a.dirs[dir]; ok {
 		return found
 	}
-	found := a.load(filepath.Join(dir, posture.FileName))
+	found := a.load(filepath.Join(dir, posture.FileName), false)
 	if parent := filepath.Dir(dir); found == nil && parent != dir {
 		found = a.upward(parent)
 	}
@@ -60,10 +60,11 @@ func (a *acceptances) upward(dir string) *posture.Acceptances {
 	return found
 }
 
-// load reads a file; nil when it is not there or cannot be understood.
-func (a *acceptances) load(path string) *posture.Acceptances {
+// load reads a file; nil when it cannot be understood, or is not there and
+// need not be.
+func (a *acceptances) load(path string, needed bool) *posture.Acceptances {
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == posture.FileName && a.dirs != nil && filepath.IsAbs(path) {
+	if errors.Is(err, fs.ErrNotExist) && !needed {
 		return nil
 	}
 	var read *posture.Acceptances
@@ -80,11 +81,11 @@ func (a *acceptances) load(path string) *posture.Acceptances {
 	return read
 }
 
-// unused tells of entries that cover nothing any more.
-func (a *acceptances) unused(w *world) {
+// obsolete tells of entries that are not needed any more.
+func (a *acceptances) obsolete(w *world) {
 	for _, file := range a.read {
-		for _, e := range file.Unused() {
-			w.note("%s: %s is accepted for %s, but was not found there", file.Path(), e.Check, e.Vault+e.File)
+		for _, e := range file.Obsolete() {
+			w.note("%s: %s is accepted for %s, which passes now", file.Path(), e.Check, e.Vault+e.File)
 		}
 	}
 }

@@ -35,6 +35,16 @@ exports, the output of az ("-" is the standard input), or on a running server.
 Each answer is fail, pass, accepted (by an entry of .postern.yaml, with an
 owner, a reason and an end), or "cannot tell" when a value is decided elsewhere.
 
+Entries of .postern.yaml, of which the nearest in the folder of a file or above
+it counts:
+
+  accepted:
+    - check: keyvault_notrustedservices
+      vault: my-vault        # name or ARM id; or file: path of the document
+      owner: platform team
+      reason: reached by private endpoints alone
+      until: 2027-03-31      # the last day on which it counts
+
 The exit code is 0 when nothing was found, 1 when something was, and 2 when
 something could not be read. With --strict a "cannot tell" counts as found.`,
 		Example: `  postern check infra/
@@ -131,7 +141,7 @@ func (w *world) answer(resources []*iac.Resource, failures []error, accepted *ac
 			return usage(fmt.Errorf("writing the report: %w", err), "")
 		}
 	}
-	accepted.unused(w)
+	accepted.obsolete(w)
 	if len(failures) > 0 {
 		for _, err := range failures[:len(failures)-1] {
 			w.complain(err, "")

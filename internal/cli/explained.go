@@ -101,7 +101,7 @@ func (x explained) gate(b *strings.Builder, i int, color bool) {
 		says = g.Doubt
 	}
 	fmt.Fprintf(b, "%s%d %-10s  %s  %s\n", mark, i+1, g.Gate, word, report.Printable(says))
-	if where := g.At.String(); where != "" {
+	if where := g.At.String(); g.At.Line > 0 {
 		fmt.Fprintf(b, "%29sat %s\n", "", report.Printable(where))
 	}
 }

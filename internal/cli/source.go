@@ -80,7 +80,7 @@ func (s *source) walk(root string) {
 			if name := d.Name(); path != root && (strings.HasPrefix(name, ".") || name == "node_modules") {
 				return fs.SkipDir
 			}
-		case d.Type().IsRegular():
+		case isFile(path, d):
 			switch strings.ToLower(filepath.Ext(path)) {
 			case ".json", ".jsonc":
 				s.found(path)
@@ -96,6 +96,16 @@ func (s *source) walk(root string) {
 	if unread > 0 {
 		s.world.note("%d Bicep and Terraform files below %s were not read", unread, root)
 	}
+}
+
+// isFile reports whether an entry is a file, or a link to one. Links to
+// folders are not followed.
+func isFile(path string, d fs.DirEntry) bool {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // found reads a file that was met on the way. One that is not JSON matters

@@ -35,7 +35,9 @@ type Acceptance struct {
 	Until string `yaml:"until" json:"until"`
 
 	until time.Time
-	used  bool
+	// needed is set when it covered a finding, passed when the check that it
+	// is for did not find anything.
+	needed, passed bool
 }
 
 // Acceptances is a .postern.yaml.
@@ -109,7 +111,8 @@ func sameFile(a, b string) bool {
 }
 
 // apply turns a Fail into Accepted where an entry that has not ended covers
-// it. An entry that has ended leaves the Fail, with a note.
+// it. An entry that has ended leaves the Fail, with a note. For a Pass it
+// remembers that an entry was not needed.
 func (a *Acceptances) apply(f *Finding, s *subject, today time.Time) {
 	if a == nil {
 		return
@@ -118,8 +121,11 @@ func (a *Acceptances) apply(f *Finding, s *subject, today time.Time) {
 		if !e.covers(f, s, filepath.Dir(a.path)) {
 			continue
 		}
-		e.used = true
-		f.Acceptance = e
+		if f.Verdict != Fail {
+			e.passed = e.passed || f.Verdict == Pass
+			continue
+		}
+		e.needed, f.Acceptance = true, e
 		if !today.Before(e.until.AddDate(0, 0, 1)) {
 			f.Note = joined(f.Note, fmt.Sprintf("%s accepted it until %s; that has passed", e.Owner, e.Until))
 			continue
@@ -150,15 +156,15 @@ func joined(a, b string) string {
 	return a + "; " + b
 }
 
-// Unused lists the entries that covered nothing.
-func (a *Acceptances) Unused() []*Acceptance {
-	var unused []*Acceptance
+// Obsolete lists the entries for vaults that were asked and pass without.
+func (a *Acceptances) Obsolete() []*Acceptance {
+	var list []*Acceptance
 	for _, e := range a.Accepted {
-		if !e.used {
-			unused = append(unused, e)
+		if e.passed && !e.needed {
+			list = append(list, e)
 		}
 	}
-	return unused
+	return list
 }
 
 // Path is where the file lies.

@@ -107,12 +107,10 @@ func Run(resources []*iac.Resource, opt Options) []Finding {
 func (s *subject) ask(c *Check, opt Options) Finding {
 	a := c.ask(s)
 	f := Finding{Check: c, Verdict: a.verdict, Vault: s.Label(), Resource: s.Resource, At: a.node.At, Message: a.message}
-	if f.Verdict == Pass {
-		return f
+	if f.Verdict != Pass {
+		f.Fix, f.Note = c.fix(s), s.Conditional
 	}
-	f.Fix = c.fix(s)
-	f.Note = s.Conditional
-	if f.Verdict == Fail && opt.Accepted != nil {
+	if opt.Accepted != nil {
 		opt.Accepted(s.Body.At.File).apply(&f, s, opt.Today)
 	}
 	return f

@@ -2,12 +2,14 @@ package arm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"sort"
 	"strconv"
+	"unicode/utf16"
 
 	"postern/internal/iac"
 )
@@ -47,7 +49,7 @@ func decode(file string, data []byte, unlined bool) (root *iac.Node, nodes int, 
 	if len(data) > maxBytes {
 		return nil, 0, &SyntaxError{iac.Position{File: file}, fmt.Sprintf("larger than %d MiB", maxBytes>>20)}
 	}
-	data = blankComments(bytes.TrimPrefix(data, []byte("\ufeff")))
+	data = blankComments(bytes.TrimPrefix(utf8Text(data), []byte("\ufeff")))
 	d := &decoder{file: file, data: data, lines: []int{0}, unlined: unlined}
 	for i, c := range data {
 		if c == '\n' {
@@ -66,6 +68,25 @@ func decode(file string, data []byte, unlined bool) (root *iac.Node, nodes int, 
 	d.json.UseNumber()
 	root, err = d.value(0)
 	return root, d.nodes, err
+}
+
+// utf8Text turns UTF-16 with a byte order mark, which is what redirecting az
+// writes in Windows PowerShell, into UTF-8.
+func utf8Text(data []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	default:
+		return data
+	}
+	units := make([]uint16, 0, len(data)/2)
+	for i := 2; i+1 < len(data); i += 2 {
+		units = append(units, order.Uint16(data[i:]))
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 func (d *decoder) syntax(err error) error {

@@ -54,7 +54,7 @@ func read(name string, data []byte, unlined bool) (*Document, error) {
 
 // Mentions reports whether data speaks of key vaults at all, readable or not.
 func Mentions(data []byte) bool {
-	folded := bytes.ToLower(data)
+	folded := bytes.ToLower(utf8Text(data))
 	for _, word := range []string{"microsoft.keyvault", "networkacls", ".vault.azure.net"} {
 		if bytes.Contains(folded, []byte(word)) {
 			return true

@@ -70,6 +70,24 @@ func TestReadRecognises(t *testing.T) {
 	}
 }
 
+// az redirected into a file by Windows PowerShell is UTF-16.
+func TestReadUTF16(t *testing.T) {
+	const text = `{"bypass":"None","defaultAction":"Deny"}`
+	little, big := []byte{0xff, 0xfe}, []byte{0xfe, 0xff}
+	for i := range len(text) {
+		little, big = append(little, text[i], 0), append(big, 0, text[i])
+	}
+	for _, data := range [][]byte{little, big, []byte("\ufeff" + text)} {
+		doc, err := Read("t.json", data)
+		if err != nil || len(doc.Resources) != 1 || !doc.Resources[0].Property("networkAcls", "bypass").Is("None") {
+			t.Errorf("Read(% x…) = %v, %v", data[:4], doc, err)
+		}
+	}
+	if !Mentions(append(little, []byte("n\x00e\x00t\x00w\x00o\x00r\x00k\x00A\x00c\x00l\x00s\x00")...)) {
+		t.Error("Mentions of UTF-16 = false, want true")
+	}
+}
+
 func TestReadTemplate(t *testing.T) {
 	doc := readFile(t, "template.json")
 	want := []string{
