@@ -30,19 +30,19 @@ let first, second, backup;
 
 const cases = {
   async set() {
-    first = await client.setSecret("js", "one", { tags: { a: "b" }, contentType: "text/plain" });
-    assert.equal(first.value, "one");
+    first = await client.setSecret("js", "planted-one", { tags: { a: "b" }, contentType: "text/plain" });
+    assert.equal(first.value, "planted-one");
     assert.equal(first.properties.vaultUrl, url);
     assert.match(first.properties.version, /^[0-9a-f]{32}$/);
-    second = await client.setSecret("js", "two");
+    second = await client.setSecret("js", "planted-two");
     assert.notEqual(second.properties.version, first.properties.version);
   },
   async get() {
-    assert.equal((await client.getSecret("js")).value, "two");
+    assert.equal((await client.getSecret("js")).value, "planted-two");
   },
   async "get a version"() {
     const got = await client.getSecret("js", { version: first.properties.version });
-    assert.equal(got.value, "one");
+    assert.equal(got.value, "planted-one");
     assert.deepEqual(got.properties.tags, { a: "b" });
     assert.equal(got.properties.contentType, "text/plain");
     assert.equal(got.properties.recoveryLevel, "CustomizedRecoverable+Purgeable");
@@ -73,19 +73,19 @@ const cases = {
     assert.deepEqual((await collect(client.listDeletedSecrets())).map((d) => d.name), ["js"]);
   },
   async "the name of a deleted secret is taken"() {
-    const error = await refused(client.setSecret("js", "three"));
+    const error = await refused(client.setSecret("js", "planted-three"));
     assert.equal(error.statusCode, 409);
     assert.match(error.message, /Secret js is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged\./);
   },
   async recover() {
     const poller = await client.beginRecoverDeletedSecret("js", fast);
     assert.equal((await poller.pollUntilDone()).name, "js");
-    assert.equal((await client.getSecret("js")).value, "two");
+    assert.equal((await client.getSecret("js")).value, "planted-two");
   },
   async backup() {
     backup = await client.backupSecret("js");
     assert.ok(backup.length > 32);
-    assert.ok(!Buffer.from(backup).includes("two"));
+    assert.ok(!Buffer.from(backup).includes("planted-two"));
   },
   async purge() {
     await (await client.beginDeleteSecret("js", fast)).pollUntilDone();
@@ -95,8 +95,8 @@ const cases = {
   async restore() {
     const restored = await client.restoreSecretBackup(backup);
     assert.equal(restored.name, "js");
-    assert.equal((await client.getSecret("js")).value, "two");
-    assert.equal((await client.getSecret("js", { version: first.properties.version })).value, "one");
+    assert.equal((await client.getSecret("js")).value, "planted-two");
+    assert.equal((await client.getSecret("js", { version: first.properties.version })).value, "planted-one");
   },
   async "a broken backup"() {
     const error = await refused(client.restoreSecretBackup(Buffer.from("nothing")));

@@ -38,11 +38,11 @@ func (p *Postern) Client(t testing.TB, family Family) *Client {
 // top of the little that programs need.
 func (p *Postern) environment(t testing.TB, family Family) []string {
 	t.Helper()
-	args := []string{}
+	args := []string{"env"}
 	if family == Public {
 		args = append(args, "--public")
 	}
-	exports := p.Run(t, "env", args...)
+	exports := p.Run(t, args...)
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-euc", exports+"\nunset _ SHLVL PWD OLDPWD; exec env -0")
 	cmd.Env = []string{"LANG=C.UTF-8"}
 	for _, name := range []string{"PATH", "HOME", "GOPATH", "GOCACHE", "GOMODCACHE"} {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -95,8 +96,43 @@ func (p *Postern) stop(t testing.TB, process *os.Process) {
 		<-p.ended
 		t.Errorf("postern serve did not stop within 15 s of SIGTERM")
 	}
+	p.audit(t)
 	if t.Failed() {
 		t.Logf("the server's log, its last lines:\n%s", tail(p.log.String(), 40))
+	}
+}
+
+// Planted begins the secret values that the clients store, by which they
+// would be found where they must not be.
+const Planted = "planted-"
+
+// audit looks at what a stopped server leaves behind: a journal whose chain
+// holds, and no secret in clear, neither in the log nor in the data folder.
+func (p *Postern) audit(t testing.TB) {
+	p.Run(t, "journal", "verify")
+	client, err := os.ReadFile(filepath.Join(p.Data, "admin.secret"))
+	if err != nil {
+		t.Errorf("reading the administrator's secret: %v", err)
+		return
+	}
+	look := func(where string, text []byte) {
+		for _, secret := range [][]byte{[]byte(Planted), bytes.TrimSpace(client)} {
+			if bytes.Contains(text, secret) {
+				t.Errorf("%s holds a secret in clear", where)
+			}
+		}
+	}
+	look("the log", p.log.Bytes())
+	err = filepath.WalkDir(p.Data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "admin.secret" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		look(path, text)
+		return err
+	})
+	if err != nil {
+		t.Errorf("looking through the data folder: %v", err)
 	}
 }
 
@@ -109,16 +145,16 @@ func (p *Postern) port() string {
 	return port
 }
 
-// Run runs a subcommand of postern on the server's data folder, which must
+// Run runs a command of postern on the server's data folder, which must
 // succeed, and returns what it prints.
-func (p *Postern) Run(t testing.TB, subcommand string, args ...string) string {
+func (p *Postern) Run(t testing.TB, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(p.program, append([]string{subcommand, "--data", p.Data}, args...)...)
+	cmd := exec.Command(p.program, append(args, "--data", p.Data)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("postern %s %s: %v\n%s%s", subcommand, strings.Join(args, " "), err, out, &errs)
+		t.Errorf("postern %s: %v\n%s%s", strings.Join(args, " "), err, out, &errs)
 	}
 	return string(out)
 }

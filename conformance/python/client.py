@@ -37,22 +37,22 @@ def refused(call, status, *texts):
 
 
 def set_():
-    first = client.set_secret("py", "one", tags={"a": "b"}, content_type="text/plain")
-    equal(first.value, "one")
+    first = client.set_secret("py", "planted-one", tags={"a": "b"}, content_type="text/plain")
+    equal(first.value, "planted-one")
     equal(first.properties.vault_url, url)
     assert re.fullmatch("[0-9a-f]{32}", first.properties.version)
     kept["first"] = first.properties.version
-    kept["second"] = client.set_secret("py", "two").properties.version
+    kept["second"] = client.set_secret("py", "planted-two").properties.version
     assert kept["first"] != kept["second"]
 
 
 def get():
-    equal(client.get_secret("py").value, "two")
+    equal(client.get_secret("py").value, "planted-two")
 
 
 def get_version():
     got = client.get_secret("py", kept["first"])
-    equal(got.value, "one")
+    equal(got.value, "planted-one")
     equal(got.properties.tags, {"a": "b"})
     equal(got.properties.content_type, "text/plain")
     equal(got.properties.recovery_level, "CustomizedRecoverable+Purgeable")
@@ -88,7 +88,7 @@ def delete():
 
 def taken():
     refused(
-        lambda: client.set_secret("py", "three"),
+        lambda: client.set_secret("py", "planted-three"),
         409,
         "Secret py is currently in a deleted but recoverable state, and its name cannot be reused; "
         "in this state, the secret can only be recovered or purged.",
@@ -99,13 +99,13 @@ def recover():
     poller = client.begin_recover_deleted_secret("py", _polling_interval=0.05)
     poller.wait()
     equal(poller.result().name, "py")
-    equal(client.get_secret("py").value, "two")
+    equal(client.get_secret("py").value, "planted-two")
 
 
 def backup():
     kept["backup"] = client.backup_secret("py")
     assert len(kept["backup"]) > 32
-    assert b"two" not in kept["backup"]
+    assert b"planted-two" not in kept["backup"]
 
 
 def purge():
@@ -116,8 +116,8 @@ def purge():
 
 def restore():
     equal(client.restore_secret_backup(kept["backup"]).name, "py")
-    equal(client.get_secret("py").value, "two")
-    equal(client.get_secret("py", kept["first"]).value, "one")
+    equal(client.get_secret("py").value, "planted-two")
+    equal(client.get_secret("py", kept["first"]).value, "planted-one")
 
 
 def broken_backup():
