@@ -118,6 +118,7 @@ type Snapshot struct {
 	taken       map[string]*Resource // vaults, live or soft-deleted, by lower-case name
 	assignments []access.Assignment  // all, in the order of their keys
 	authority   *access.Authority
+	network     *Network
 }
 
 // New compiles a snapshot from resources; later ones replace earlier ones of
@@ -137,6 +138,7 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 	for _, key := range s.order {
 		problems = append(problems, s.compileVault(s.resources[key])...)
 	}
+	s.compileNetwork()
 	return s, problems
 }
 

@@ -61,10 +61,25 @@ type NetworkACLs struct {
 type PrivateConnection struct {
 	ID         string `json:"id"`
 	Properties struct {
+		PrivateEndpoint struct {
+			ID string `json:"id"`
+		} `json:"privateEndpoint"`
+		// Link is the number by which a balancer names the connection; the
+		// service writes it as text.
+		Link  linkNumber `json:"linkIdentifier"`
 		State struct {
 			Status string `json:"status"`
 		} `json:"privateLinkServiceConnectionState"`
 	} `json:"properties"`
+}
+
+// linkNumber is a number that may stand in quotes.
+type linkNumber string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *linkNumber) UnmarshalJSON(text []byte) error {
+	*l = linkNumber(strings.Trim(string(text), `"`))
+	return nil
 }
 
 // RetentionDays is how long deleted objects are kept: 7 to 90, 90 unless

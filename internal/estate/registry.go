@@ -118,16 +118,19 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 // with is the snapshot after changes; only what they touch is compiled anew.
 func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
 	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
-		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority}
+		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority, network: s.network}
 	stale := map[string]bool{} // keys of vaults to compile
 	var scopes []string        // of changed assignments
+	rewire := false            // the networks, or what they lead to, changed
 	for key, res := range changes {
 		old := next.resources[key]
 		for _, each := range []*Resource{old, res} {
 			switch {
 			case each == nil:
 			case strings.EqualFold(each.Type, TypeVault):
-				stale[key] = true
+				stale[key], rewire = true, true
+			case isNetworkType(each.Type):
+				rewire = true
 			case strings.EqualFold(each.Type, TypeRoleAssignment):
 				a, _ := assignment(each, options)
 				scopes = append(scopes, Key(a.Scope))
@@ -159,6 +162,9 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 		if res := next.resources[key]; res != nil {
 			next.compileVault(res)
 		}
+	}
+	if rewire {
+		next.compileNetwork()
 	}
 	return next
 }
