@@ -55,7 +55,7 @@ something could not be read. With --strict a "cannot tell" counts as found.`,
 	}
 	flags := cmd.Flags()
 	o.remote.flags(flags)
-	flags.StringVarP(&o.output, "output", "o", "table", "format: "+strings.Join(report.Formats, ", "))
+	outputFlag(cmd, &o.output, report.Formats...)
 	flags.StringVar(&o.config, "config", "", "file of accepted findings, instead of the "+posture.FileName+" found upward from each path")
 	flags.StringVar(&o.tenant, "tenant", "", "tenant of the subscriptions, where the input does not say it")
 	flags.BoolVar(&o.strict, "strict", false, "count \"cannot tell\" as found")
@@ -68,7 +68,7 @@ something could not be read. With --strict a "cannot tell" counts as found.`,
 func (o *checkOptions) validate(args []string) error {
 	switch {
 	case !slices.Contains(report.Formats, o.output):
-		return usage(fmt.Errorf("the format %q does not exist", o.output), "--output takes "+strings.Join(report.Formats, ", "))
+		return usage(fmt.Errorf("unknown form %q", o.output), "--output "+strings.Join(report.Formats, ", "))
 	case len(args) == 0 && !o.isSet():
 		return usage(errors.New("nothing to check was named"), "name files or folders, - for the standard input, or --server URL")
 	case len(args) > 0 && o.isSet():

@@ -64,9 +64,12 @@ func fromData(config *live.Config, dir string) error {
 	if config.Roots, err = os.ReadFile(filepath.Join(dir, "ca.pem")); err != nil {
 		return usage(err, "")
 	}
-	family := info.Names().Private
+	own := info.Names().Private.ManagementURL()
 	if config.URL == "" {
-		config.URL = family.ManagementURL()
+		config.URL = own
+	}
+	if config.URL == own && len(info.Listen) > 0 {
+		config.Address = info.Listen[0]
 	}
 	if config.ClientSecret != "" {
 		return nil

@@ -43,6 +43,9 @@ const (
 type Config struct {
 	// URL is where the ARM API answers: "https://management.example:8443".
 	URL string
+	// Address is the HOST:PORT at which every name of the server is reached,
+	// without resolver and proxy; "" for the usual way.
+	Address string
 	// Authority is where tokens are issued; "" asks the server.
 	Authority                      string
 	Tenant, ClientID, ClientSecret string
@@ -68,7 +71,7 @@ func Open(ctx context.Context, config Config) (*Client, error) {
 	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil {
 		return nil, fmt.Errorf("%q is not the https URL of a server", config.URL)
 	}
-	transport, err := newTransport(config.Roots)
+	transport, err := newTransport(config.Roots, config.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +86,10 @@ func Open(ctx context.Context, config Config) (*Client, error) {
 // Close lets the connections go.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// newTransport trusts the roots, and finds names below localhost where
-// RFC 6761 §6.3 puts them, whatever the resolver says.
-func newTransport(roots []byte) (*http.Transport, error) {
+// newTransport trusts the roots. It finds the server at its address where
+// that is given, and names below localhost where RFC 6761 §6.3 puts them,
+// whatever the resolver says.
+func newTransport(roots []byte, at string) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	if roots != nil {
@@ -96,6 +100,13 @@ func newTransport(roots []byte) (*http.Transport, error) {
 		t.TLSClientConfig.RootCAs = pool
 	}
 	dialer := &net.Dialer{Timeout: timeout}
+	if at != "" {
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, at)
+		}
+		return t, nil
+	}
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if host, port, err := net.SplitHostPort(address); err == nil && strings.HasSuffix(strings.ToLower(host), ".localhost") {
 			address = net.JoinHostPort("localhost", port)
