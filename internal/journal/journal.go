@@ -59,8 +59,9 @@ type Options struct {
 	// MaxSegment is the size in bytes from which on a new segment is begun;
 	// 64 MiB by default.
 	MaxSegment int64
-	// Store holds the outbox: delivered items are deleted from it. Nil
-	// leaves them to Recover.
+	// Store holds the outbox: delivered items are deleted from it, the last
+	// of them by Close, so it is closed after the journal. Nil leaves them
+	// to Recover.
 	Store store.Store
 	// Now is the clock, Random the randomness; time.Now and crypto/rand by
 	// default.
@@ -203,6 +204,9 @@ func (j *Journal) openFiles(last uint64) (err error) {
 		return err
 	}
 	if last == 0 {
+		if err := j.o.FS.SyncDir(filepath.Dir(filepath.Clean(j.dir))); err != nil {
+			return err
+		}
 		return j.begin(1)
 	}
 	if j.repaired == 0 {

@@ -54,9 +54,9 @@ func (d *powerDisk) OpenFile(name string, flag int, perm fs.FileMode) (File, err
 	return p, nil
 }
 
-func (d *powerDisk) SyncDir(string) error {
+func (d *powerDisk) SyncDir(dir string) error {
 	for name := range d.files {
-		d.named[name] = true
+		d.named[name] = d.named[name] || filepath.Dir(name) == dir
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -82,7 +84,8 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// prepare makes the bucket of a new file.
+// prepare makes the bucket of a new file, and makes the file's name durable:
+// bbolt flushes the file alone.
 func (s *Store) prepare() error {
 	exists := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -92,10 +95,19 @@ func (s *Store) prepare() error {
 	if err != nil || exists {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucket(bucketName)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(s.db.Path()))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // Commits is how many transactions of bbolt reached the disk since Open:
