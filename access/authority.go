@@ -31,7 +31,7 @@ func (a *Authority) Authorize(caller *Caller, action, scope string) Decision {
 	}
 	for i := range a.denies {
 		x := &a.denies[i]
-		if x.denies(caller) && covers(x.Scope, scope) && x.Role != nil && grants(x.Role.Actions, x.Role.NotActions, action) {
+		if x.denies(caller) && covers(x.Scope, scope) && (x.Role == nil || grants(x.Role.Actions, x.Role.NotActions, action)) {
 			d.Reason, d.Rule = DenyAssigned, int32(i)
 			return d
 		}

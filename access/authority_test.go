@@ -83,7 +83,7 @@ func plainAuthorize(assignments []Assignment, denies []DenyAssignment, c *Caller
 		return "NoAssignment -1"
 	}
 	for i, d := range denies {
-		if d.denies(c) && covers(d.Scope, scope) && holds(d.Role) {
+		if d.denies(c) && covers(d.Scope, scope) && (d.Role == nil || holds(d.Role)) {
 			return reasonAndRule(Decision{Reason: DenyAssigned, Rule: int32(i)})
 		}
 	}

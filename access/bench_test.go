@@ -121,7 +121,7 @@ func TestCompiledListsStayShort(t *testing.T) {
 		rules.Assignments[i].Principal, rules.Assignments[i].Scope = bigPrincipal(1), corpusVault
 	}
 	vault := Compile(rules)
-	if got := len(vault.principals[bigPrincipal(1)]); got > 5 {
+	if got := len(vault.principals[bigPrincipal(1)].vault); got > 5 {
 		t.Errorf("%d grants of one principal with 5 roles, want 5 or fewer", got)
 	}
 }

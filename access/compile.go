@@ -25,10 +25,8 @@ type Vault struct {
 	perimeterAddresses addressIndex
 
 	denies []compiledDeny
-	// principals holds, per principal, what it may do on the whole vault;
-	// objects what it may do on one object.
-	principals map[GUID][]grant
-	objects    map[objectKey][]grant
+	// principals is what each principal holds.
+	principals map[GUID]*holder
 }
 
 // opset is a set of operations.
@@ -50,10 +48,20 @@ type grant struct {
 	application GUID
 }
 
-type objectKey struct {
-	principal GUID
-	kind      Kind
-	object    string
+// holder is what one principal holds: on the whole vault, and on objects of
+// each kind.
+type holder struct {
+	vault   []grant
+	objects [KindCertificate + 1]map[string][]grant
+}
+
+func (v *Vault) holder(p GUID) *holder {
+	h := v.principals[p]
+	if h == nil {
+		h = &holder{}
+		v.principals[p] = h
+	}
+	return h
 }
 
 type compiledDeny struct {
@@ -71,7 +79,7 @@ func Compile(rules *Rules) *Vault {
 		tenant: rules.Tenant, publicAccess: rules.PublicAccess, defaultAction: rules.DefaultAction,
 		bypass: rules.Bypass, model: rules.Model, trusted: rules.Trusted, perimeter: rules.Perimeter,
 		subnets: map[string]int32{}, endpoints: map[string]int32{},
-		principals: map[GUID][]grant{}, objects: map[objectKey][]grant{},
+		principals: map[GUID]*holder{},
 	}
 	prefixes := make([]netip.Prefix, len(rules.IPRules))
 	for i, r := range rules.IPRules {
@@ -115,17 +123,21 @@ func (v *Vault) compileAssignments(rules *Rules) {
 		}
 		g := grant{ops: *roleSet(roles, a.Role), index: int32(i)}
 		if kind == KindNone {
-			v.principals[a.Principal] = addGrant(v.principals[a.Principal], g)
+			h := v.holder(a.Principal)
+			h.vault = addGrant(h.vault, g)
 			continue
 		}
-		key := objectKey{a.Principal, kind, object}
+		h := v.holder(a.Principal)
+		if h.objects[kind] == nil {
+			h.objects[kind] = map[string][]grant{}
+		}
 		g.ops = g.ops.of(kind)
-		v.objects[key] = addGrant(v.objects[key], g)
+		h.objects[kind][object] = addGrant(h.objects[kind][object], g)
 	}
 	for i := range rules.DenyAssignments {
 		d := &rules.DenyAssignments[i]
-		if kind, object, ok := rules.reach(d.Scope); ok && d.Role != nil {
-			v.denies = append(v.denies, compiledDeny{d, *roleSet(roles, d.Role), kind, object, int32(i)})
+		if kind, object, ok := rules.reach(d.Scope); ok {
+			v.denies = append(v.denies, compiledDeny{d, *deniedSet(roles, d.Role), kind, object, int32(i)})
 		}
 	}
 }
@@ -133,6 +145,9 @@ func (v *Vault) compileAssignments(rules *Rules) {
 // reach is what of the vault a scope covers: all of it (KindNone), or one
 // object. A scope that covers neither is not ok.
 func (rules *Rules) reach(scope string) (Kind, string, bool) {
+	if !rules.placed() {
+		return KindNone, "", false
+	}
 	if covers(scope, rules.ID) {
 		return KindNone, "", true
 	}
@@ -164,6 +179,14 @@ func roleSet(cache map[*Role]*opset, role *Role) *opset {
 	}
 	cache[role] = s
 	return s
+}
+
+// deniedSet is roleSet for a deny assignment: without a role, everything.
+func deniedSet(cache map[*Role]*opset, role *Role) *opset {
+	if role == nil {
+		role = everything
+	}
+	return roleSet(cache, role)
 }
 
 // of keeps the operations that name an object of the kind.
@@ -203,7 +226,8 @@ func (v *Vault) compilePolicies(rules *Rules) {
 				g.ops.add(o)
 			}
 		}
-		v.principals[p.Object] = addGrant(v.principals[p.Object], g)
+		h := v.holder(p.Object)
+		h.vault = addGrant(h.vault, g)
 	}
 }
 

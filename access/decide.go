@@ -48,7 +48,7 @@ func (v *Vault) network(r *Request, d *Decision) Reason {
 	}
 	if v.perimeter.Mode != PerimeterNone || v.publicAccess == PublicByPerimeter {
 		inside := v.insidePerimeter(r)
-		if v.perimeter.Mode == PerimeterEnforced || v.publicAccess == PublicByPerimeter {
+		if v.perimeter.Mode.enforced() || v.publicAccess == PublicByPerimeter {
 			if inside {
 				d.Admitted = AdmittedPerimeter
 				return Undecided
@@ -68,19 +68,26 @@ func (v *Vault) network(r *Request, d *Decision) Reason {
 			}
 		}
 	}
-	return refusals[v.publicAccess == PublicEnabled][v.bypass]
+	return refusals[index(v.publicAccess == PublicEnabled)][index(v.bypass)]
 }
 
 // refusals are the network's refusals by (public access enabled, bypass).
-var refusals = map[bool]map[bool]Reason{
-	false: {false: PublicDisabledBypassNone, true: PublicDisabledNotTrusted},
-	true:  {false: FirewallBypassNone, true: FirewallNotTrusted},
+var refusals = [2][2]Reason{
+	{PublicDisabledBypassNone, PublicDisabledNotTrusted},
+	{FirewallBypassNone, FirewallNotTrusted},
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // admits asks the default action, the subnet rules and the IP rules.
 func (v *Vault) admits(r *Request, d *Decision) bool {
 	if v.defaultAction == Allow {
-		if r.Origin.Path != PathUnknown {
+		if r.Origin.Path.known() {
 			d.Admitted = AdmittedOpen
 			return true
 		}
@@ -125,7 +132,7 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 	d.Gate = GatePermission
 	kind, object := KindNone, ""
 	if info := &operationTable[min(r.Operation, operations-1)]; info.Named && r.Object != "" {
-		kind, object = info.Kind, r.Object
+		kind, object = info.Kind, r.object()
 	}
 	for i := range v.denies {
 		x := &v.denies[i]
@@ -148,16 +155,20 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 // first is the earlier of best and the first assignment of the principal
 // that allows the operation.
 func (v *Vault) first(p GUID, o Operation, kind Kind, object string, best int32) int32 {
-	for i := range v.principals[p] {
-		if g := &v.principals[p][i]; g.ops.has(o) {
+	holder := v.principals[p]
+	if holder == nil {
+		return best
+	}
+	for i := range holder.vault {
+		if g := &holder.vault[i]; g.ops.has(o) {
 			best = earlier(best, g.index)
 			break
 		}
 	}
-	if kind == KindNone || len(v.objects) == 0 {
+	if kind == KindNone || len(holder.objects[kind]) == 0 {
 		return best
 	}
-	list := v.objects[objectKey{p, kind, object}]
+	list := holder.objects[kind][object]
 	for i := range list {
 		if list[i].ops.has(o) {
 			return earlier(best, list[i].index)
@@ -191,9 +202,12 @@ func (v *Vault) policies(r *Request, d *Decision) {
 }
 
 func (v *Vault) policy(p GUID, r *Request, best, onBehalf int32) (int32, int32) {
-	list := v.principals[p]
-	for i := range list {
-		g := &list[i]
+	holder := v.principals[p]
+	if holder == nil {
+		return best, onBehalf
+	}
+	for i := range holder.vault {
+		g := &holder.vault[i]
 		switch {
 		case !g.ops.has(r.Operation):
 		case g.application.IsZero() || r.Caller.User && r.Caller.App == g.application:

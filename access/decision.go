@@ -21,7 +21,15 @@ const (
 
 // String is the gate's name in explanations.
 func (g Gate) String() string {
-	return [...]string{"none", "token", "network", "identity", "throttle", "permission"}[g]
+	return named(int(g), "none", "token", "network", "identity", "throttle", "permission")
+}
+
+// named is the i-th of some names, "unknown" beyond them.
+func named(i int, names ...string) string {
+	if i < 0 || i >= len(names) {
+		return "unknown"
+	}
+	return names[i]
 }
 
 // Admission is how the network gate was passed; the zero value is not at
@@ -38,6 +46,11 @@ const (
 	AdmittedTrusted
 	AdmittedPerimeter
 )
+
+// String is the way through in explanations and the decision corpus.
+func (a Admission) String() string {
+	return named(int(a), "not admitted", "private endpoint", "open to all", "address rule", "subnet rule", "trusted service", "perimeter")
+}
 
 // Reason says why a decision is what it is. The zero value is "nothing was
 // decided", which denies.
@@ -88,9 +101,9 @@ const (
 
 // String names the reason, for logs and the decision corpus.
 func (r Reason) String() string {
-	return [...]string{"Undecided", "NoToken", "FirewallNotTrusted", "FirewallBypassNone", "PerimeterDenied",
+	return named(int(r), "Undecided", "NoToken", "FirewallNotTrusted", "FirewallBypassNone", "PerimeterDenied",
 		"PublicDisabledNotTrusted", "PublicDisabledBypassNone", "BadToken", "WrongTenant", "Throttled",
-		"NoAssignment", "DenyAssigned", "NoPolicy", "OnlyOnBehalf", "NoModel", "ByAssignment", "ByPolicy"}[r]
+		"NoAssignment", "DenyAssigned", "NoPolicy", "OnlyOnBehalf", "NoModel", "ByAssignment", "ByPolicy")
 }
 
 // Request is one request to a vault, as far as the decision needs it.

@@ -13,7 +13,7 @@ const (
 )
 
 // String is the outcome in explanations.
-func (o Outcome) String() string { return [...]string{"refused", "passed", "not asked"}[o] }
+func (o Outcome) String() string { return named(int(o), "refused", "passed", "not asked") }
 
 // Step is what one gate says of a request, whether or not an earlier one
 // has refused it already.
@@ -74,7 +74,7 @@ func (rules *Rules) network(r *Request) (Step, bool) {
 		}
 	}
 	inside := rules.insidePerimeter(r)
-	if rules.Perimeter.Mode == PerimeterEnforced || rules.PublicAccess == PublicByPerimeter {
+	if rules.Perimeter.Mode.enforced() || rules.PublicAccess == PublicByPerimeter {
 		if inside {
 			return admitted(AdmittedPerimeter, NoRule), false
 		}
@@ -86,7 +86,7 @@ func (rules *Rules) network(r *Request) (Step, bool) {
 // firewall is lines c to g of gate 2.
 func (rules *Rules) firewall(r *Request) Step {
 	if rules.PublicAccess == PublicEnabled {
-		if rules.DefaultAction == Allow && r.Origin.Path != PathUnknown {
+		if rules.DefaultAction == Allow && r.Origin.Path.known() {
 			return admitted(AdmittedOpen, NoRule)
 		}
 		for i, rule := range rules.SubnetRules {
@@ -197,7 +197,11 @@ func throttleStep(r *Request) Step {
 // permission is gate 5.
 func (rules *Rules) permission(r *Request) Step {
 	if r.Caller.Token != TokenValid {
-		return Step{Gate: GatePermission, Outcome: Pointless, Reason: BadToken, Rule: NoRule}
+		why := BadToken
+		if r.Caller.Token == TokenAbsent {
+			why = NoToken
+		}
+		return Step{Gate: GatePermission, Outcome: Pointless, Reason: why, Rule: NoRule}
 	}
 	switch rules.Model {
 	case ModelRBAC:
@@ -212,8 +216,7 @@ func (rules *Rules) assignments(r *Request) Step {
 	resource, action := rules.resource(r), r.Operation.Info().DataAction
 	for i := range rules.DenyAssignments {
 		d := &rules.DenyAssignments[i]
-		if action != "" && d.denies(&r.Caller) && rules.reaches(d.Scope, resource) && d.Role != nil &&
-			grants(d.Role.DataActions, d.Role.NotDataActions, action) {
+		if action != "" && d.denies(&r.Caller) && rules.reaches(d.Scope, resource) && d.takes(action) {
 			return Step{Gate: GatePermission, Reason: DenyAssigned, Rule: int32(i)}
 		}
 	}
@@ -225,6 +228,19 @@ func (rules *Rules) assignments(r *Request) Step {
 		}
 	}
 	return Step{Gate: GatePermission, Reason: NoAssignment, Rule: NoRule}
+}
+
+// everything is the role of a deny assignment that has none: what it takes
+// away is not known, so it is all.
+var everything = &Role{Actions: []string{"*"}, DataActions: []string{"*"}}
+
+// takes reports whether the deny assignment takes a data action away.
+func (d *DenyAssignment) takes(action string) bool {
+	role := d.Role
+	if role == nil {
+		role = everything
+	}
+	return grants(role.DataActions, role.NotDataActions, action)
 }
 
 // denies reports whether the caller is among the denied.
@@ -249,7 +265,7 @@ func (d *DenyAssignment) denies(c *Caller) bool {
 func (rules *Rules) resource(r *Request) string {
 	info := r.Operation.Info()
 	if info.Named && r.Object != "" {
-		return rules.ID + "/" + info.Kind.String() + "/" + r.Object
+		return rules.ID + "/" + info.Kind.String() + "/" + r.object()
 	}
 	return rules.ID
 }

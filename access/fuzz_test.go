@@ -55,7 +55,7 @@ const vaultID = "/subscriptions/S/resourceGroups/rg/providers/Microsoft.KeyVault
 
 func (p pool) scope() string {
 	return pick(p, "/", "", "/subscriptions/s", "/subscriptions/S/resourcegroups/RG", vaultID, vaultID+"/secrets/a",
-		vaultID+"/Secrets/B", vaultID+"/secrets", vaultID+"/keys/a", vaultID+"2", "/subscriptions/s2", vaultID+"/certificates/a")
+		vaultID+"/Secrets/B", vaultID+"/secrets", vaultID+"/", vaultID+"/secrets/a/", vaultID+"/keys/a", vaultID+"2", "/subscriptions/s2", vaultID+"/certificates/a")
 }
 
 func (p pool) role() *Role {
@@ -72,12 +72,12 @@ func (p pool) rules() *Rules {
 		return many(p, 2, func() string { return pick(p, "get", "LIST", "all", "set", "manageissuers", "") })
 	}
 	return &Rules{
-		ID: vaultID, Name: "v", Tenant: p.guid(),
+		ID: pick(p, vaultID, vaultID, vaultID, vaultID, "", "/"), Name: "v", Tenant: p.guid(),
 		PublicAccess: PublicAccess(p.IntN(3)), DefaultAction: Verdict(p.IntN(2)), Bypass: p.IntN(2) == 0,
 		IPRules:     many(p, 4, func() IPRule { return IPRule{p.prefix()} }),
 		SubnetRules: many(p, 3, func() SubnetRule { return SubnetRule{pick(p, "", "/s1", "/s2")} }),
 		Connections: many(p, 3, func() Connection { return Connection{pick(p, "", "/c1", "/c2"), EndpointState(p.IntN(4))} }),
-		Perimeter: Perimeter{Mode: PerimeterMode(p.IntN(6) / 2 % 3), ID: pick(p, "", "/nsp"),
+		Perimeter: Perimeter{Mode: PerimeterMode(p.IntN(8) / 2), ID: pick(p, "", "/nsp"),
 			Prefixes: many(p, 2, p.prefix), Subscriptions: many(p, 2, p.guid)},
 		Trusted: many(p, 2, func() TrustedService {
 			return TrustedService{Name: pick(p, "", "Backup", "Factory"), Apps: many(p, 2, p.guid),
@@ -99,13 +99,13 @@ func (p pool) rules() *Rules {
 
 func (p pool) request() *Request {
 	return &Request{
-		Origin: Origin{Path: Path(p.IntN(4)), Addr: p.addr(), Subnet: pick(p, "", "/s1", "/s2"), Endpoint: pick(p, "", "/c1", "/c2"),
+		Origin: Origin{Path: Path(p.IntN(6)), Addr: p.addr(), Subnet: pick(p, "", "/s1", "/s2"), Endpoint: pick(p, "", "/c1", "/c2"),
 			Service: pick(p, "", "", "Backup", "Factory"), Perimeter: pick(p, "", "/nsp", "/other")},
 		Caller: Caller{Token: pick(p, TokenValid, TokenValid, TokenValid, TokenState(p.IntN(7))), Tenant: p.guid(), Object: p.guid(), App: p.guid(),
 			User: p.IntN(2) == 0, Groups: many(p, 3, p.guid), Subscription: p.guid(),
 			IdentityResource: pick(p, "", "/subscriptions/x/resourcegroups/y/providers/Microsoft.DataFactory/factories/f", "/subscriptions/x")},
 		Operation: pick(p, SecretGet, SecretGet, SecretList, SecretSet, Operation(p.IntN(int(operations)+3))),
-		Object:    pick(p, "", "a", "b"), OverBudget: p.IntN(10) == 0,
+		Object:    pick(p, "", "a", "b", "A"), OverBudget: p.IntN(10) == 0,
 	}
 }
 

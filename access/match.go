@@ -68,7 +68,22 @@ func covers(scope, resource string) bool {
 // reaches reports whether a scope covers a resource of the vault: the vault
 // or above it, or the very object.
 func (rules *Rules) reaches(scope, resource string) bool {
-	return covers(scope, rules.ID) || scope != "" && same(scope, resource)
+	return rules.placed() && (covers(scope, rules.ID) || same(scope, resource))
+}
+
+// placed reports whether the vault has an id at all: without one nothing
+// can be said of what covers it.
+func (rules *Rules) placed() bool { return len(rules.ID) > 1 }
+
+// object is the request's object in lower case: names do not differ by the
+// case of letters. It allocates only for a name that is not in lower case.
+func (r *Request) object() string {
+	for i := range len(r.Object) {
+		if lower(r.Object[i]) != r.Object[i] {
+			return folded(r.Object)
+		}
+	}
+	return r.Object
 }
 
 // same compares without regard to the case of ASCII letters.
@@ -135,8 +150,8 @@ func isOfType(id, typ string) bool {
 			}
 			if !deeper {
 				// All of the type is used up: one name may follow.
-				_, tail, found := strings.Cut(more, "/")
-				return n > 0 && more != "" && (!found || tail == "")
+				name := strings.TrimSuffix(more, "/")
+				return n > 0 && name != "" && !strings.Contains(name, "/")
 			}
 			typ = left
 		}

@@ -12,7 +12,7 @@ const (
 )
 
 // String is the kind as it stands in paths and permission lists.
-func (k Kind) String() string { return [...]string{"", "secrets", "keys", "certificates"}[k] }
+func (k Kind) String() string { return named(int(k), "", "secrets", "keys", "certificates") }
 
 // Operation is one operation of the data plane. The zero value is no
 // operation: no rule allows it.

@@ -3,7 +3,7 @@ package access
 import "net/netip"
 
 // Path is the way by which a connection reached the vault. The zero value
-// is unknown, and an unknown path is admitted by no rule.
+// is unknown: no default action, no address and no subnet admits it.
 type Path uint8
 
 const (
@@ -17,6 +17,9 @@ const (
 	// PathPrivateEndpoint: a private endpoint connection.
 	PathPrivateEndpoint
 )
+
+// known reports whether something is proved of the path.
+func (p Path) known() bool { return p == PathPublic || p == PathSubnet || p == PathPrivateEndpoint }
 
 // Origin is where a connection comes from, as far as it is proved. It is
 // made by the perimeter alone, from the connection and never from anything

@@ -57,6 +57,10 @@ const (
 	PerimeterEnforced
 )
 
+// enforced reports whether the perimeter's rules replace the vault's own; a
+// mode that is not known is taken for the strictest.
+func (m PerimeterMode) enforced() bool { return m != PerimeterNone && m != PerimeterTransition }
+
 // Perimeter is the association of a vault with a network security perimeter
 // and the inbound rules of its profile.
 type Perimeter struct {

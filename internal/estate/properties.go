@@ -276,6 +276,9 @@ func assignment(res *Resource, o Options) (access.Assignment, []Problem) {
 	if a.Scope == "" {
 		a.Scope = scopeOf(res.ID)
 	}
+	if len(a.Scope) > 1 {
+		a.Scope = strings.TrimRight(a.Scope, "/")
+	}
 	if p.Condition != nil && *p.Condition != "" {
 		a.Conditional = true
 		r.problem("properties.condition", "conditions are not evaluated: the assignment grants nothing")
