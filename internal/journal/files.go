@@ -88,7 +88,7 @@ type position struct {
 	segment uint64
 	offset  int64
 	seq     uint64
-	hash    [32]byte
+	hash    [room]byte
 }
 
 // anchor is the file "head": how far the journal is known to be on disk, and

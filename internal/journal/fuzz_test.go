@@ -52,13 +52,13 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, resource, operation, object, uri, agent string, at int64, status int) {
 		r := &Record{Time: time.Unix(0, at).UTC(), ResourceID: resource, OperationName: operation, ResultDescription: uri,
 			Identity: Identity{Object: object}, RequestURI: uri, ClientInfo: agent, Properties: []Property{{"extra", agent}}, Status: status}
-		b, sum := seal(appendBody(make([]byte, 32), r, "id"), [32]byte{1}, 7)
-		b = b[len(sum):]
+		b, sum := seal(appendBody(make([]byte, room), r, "id"), [room]byte{1}, 7)
+		b = b[room:]
 		if !json.Valid(b) || bytes.IndexByte(b, '\n') != len(b)-1 {
 			t.Fatalf("not one line of JSON: %q", b)
 		}
 		l, ok := parseLine(b)
-		if !ok || l.seq != 7 || l.hash != sum || !l.follows([32]byte{1}) || l.follows([32]byte{2}) || recordID(l.body) != "id" {
+		if !ok || l.seq != 7 || l.hash != sum || !l.follows([room]byte{1}) || l.follows([room]byte{2}) || recordID(l.body) != "id" {
 			t.Fatalf("parseLine(%q) = %+v, %t", b, l, ok)
 		}
 		got, err := decodeRecord(append(bytes.Clone(l.body), '}'))

@@ -259,7 +259,7 @@ func (j *Journal) begin(segment uint64) (err error) {
 }
 
 func (j *Journal) writeHeader() error {
-	b := appendHeader(make([]byte, len(j.at.hash), 512), j.at.segment, j.at.hash)
+	b := appendHeader(make([]byte, room, 512), j.at.segment, j.at.hash)
 	return j.writeLine(b)
 }
 
@@ -267,7 +267,7 @@ func (j *Journal) writeHeader() error {
 // held.
 func (j *Journal) writeLine(b []byte) error {
 	b, sum := seal(b, j.at.hash, j.at.seq+1)
-	b = b[len(sum):]
+	b = b[room:]
 	n, err := j.file.Write(b)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
@@ -294,7 +294,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 func (j *Journal) Append(r *Record) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	*buf = appendBody((*buf)[:len(position{}.hash)], r, "")
+	*buf = appendBody((*buf)[:room], r, "")
 	seq, err := j.append(*buf, "")
 	if err != nil || j.o.Sync != SyncAlways {
 		return err

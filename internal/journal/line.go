@@ -26,10 +26,14 @@ const (
 	tailSize = len(chainMember) + 2*sha256.Size + len(lineEnd)
 )
 
+// room is what is kept free in front of a body, for the hash of the line
+// before.
+const room = sha256.Size
+
 // seal ends a line. b is room for a hash, then the body: the hash of the
 // line before is put into the room, the number behind the body, and the
 // hash of both behind that. The line is what stands behind the room.
-func seal(b []byte, previous [32]byte, seq uint64) ([]byte, [32]byte) {
+func seal(b []byte, previous [room]byte, seq uint64) ([]byte, [room]byte) {
 	copy(b, previous[:])
 	b = append(b, seqMember...)
 	b = strconv.AppendUint(b, seq, 10)
@@ -45,7 +49,7 @@ type line struct {
 	// body with the number.
 	body, hashed []byte
 	seq          uint64
-	hash         [32]byte
+	hash         [room]byte
 }
 
 // parseLine takes a line apart, newline included; false for anything that
@@ -77,11 +81,11 @@ func parseLine(b []byte) (l line, ok bool) {
 }
 
 // follows reports whether the line's chain is that of a line after previous.
-func (l *line) follows(previous [32]byte) bool {
+func (l *line) follows(previous [room]byte) bool {
 	h := sha256.New()
 	h.Write(previous[:])
 	h.Write(l.hashed)
-	var sum [32]byte
+	var sum [room]byte
 	h.Sum(sum[:0])
 	return sum == l.hash
 }
@@ -100,7 +104,7 @@ const form = "postern/1"
 const headerStart = `{"journal":"`
 
 // appendHeader appends the body of a segment's first line.
-func appendHeader(b []byte, segment uint64, previous [32]byte) []byte {
+func appendHeader(b []byte, segment uint64, previous [room]byte) []byte {
 	b = append(b, headerStart+form+`","segment":`...)
 	b = strconv.AppendUint(b, segment, 10)
 	b = append(b, `,"previous":"`...)

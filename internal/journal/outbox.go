@@ -61,7 +61,7 @@ func (j *Journal) Outbox(r *Record) (key string, value []byte) {
 func (j *Journal) Deliver(r *Record, key string) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	b := (*buf)[:len(position{}.hash)]
+	b := (*buf)[:room]
 	if r.key == key && r.outbox != nil {
 		b = append(b, r.outbox[segmentSize:len(r.outbox)-1]...)
 	} else {
@@ -184,7 +184,7 @@ func (j *Journal) Recover(ctx context.Context, st store.Store) error {
 		if !missing[item.Key] {
 			continue
 		}
-		b := append(make([]byte, len(position{}.hash)), item.Value[segmentSize:len(item.Value)-1]...)
+		b := append(make([]byte, room), item.Value[segmentSize:len(item.Value)-1]...)
 		if _, err := j.append(b, ""); err != nil {
 			return err
 		}

@@ -172,8 +172,8 @@ func rewriteFrom(segment uint64) func(t *testing.T, dir string) {
 					} else if n >= segment {
 						body = bytes.Replace(body, []byte("SecretGet"), []byte("SecretSet"), 1)
 					}
-					b, sum := seal(append(make([]byte, len(at.hash)), body...), at.hash, l.seq)
-					lines[i], at.hash = b[len(sum):], sum
+					b, sum := seal(append(make([]byte, room), body...), at.hash, l.seq)
+					lines[i], at.hash = b[room:], sum
 				}
 				return lines
 			})
@@ -192,8 +192,8 @@ func TestGrown(t *testing.T) {
 	}
 	last := bytes.SplitAfter(text, []byte("\n"))
 	l, _ := parseLine(last[len(last)-2])
-	b, sum := seal(append(make([]byte, len(l.hash)), l.body...), l.hash, l.seq+1)
-	if err := os.WriteFile(segmentPath(dir, end), append(text, b[len(sum):]...), 0o600); err != nil {
+	b, _ := seal(append(make([]byte, room), l.body...), l.hash, l.seq+1)
+	if err := os.WriteFile(segmentPath(dir, end), append(text, b[room:]...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if r := verify(t, dir); r.OK() || r.Problem.Kind != Grown {
@@ -229,8 +229,8 @@ func TestOpenRefuses(t *testing.T) {
 // TestTorn ensures that what a crash leaves of the last line is reported,
 // dropped by Open, and told in the journal itself.
 func TestTorn(t *testing.T) {
-	whole, _ := seal(append(make([]byte, 32), `{"a":1`...), [32]byte{}, 99)
-	for _, tail := range []string{"{", `{"time":"2026`, string(whole[32 : len(whole)-1]), "\x00\x00\x00\x00", "{\"ti\x00\x00\n", strings.Repeat("x", MaxLine+5)} {
+	whole, _ := seal(append(make([]byte, room), `{"a":1`...), [room]byte{}, 99)
+	for _, tail := range []string{"{", `{"time":"2026`, string(whole[room : len(whole)-1]), "\x00\x00\x00\x00", "{\"ti\x00\x00\n", strings.Repeat("x", MaxLine+5)} {
 		dir := written(t, false)
 		end := segmentPath(dir, lastSegment(t, dir))
 		f, err := os.OpenFile(end, os.O_WRONLY|os.O_APPEND, 0)
@@ -276,8 +276,8 @@ func TestTornRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		if keep >= 0 {
-			b, sum := seal(appendHeader(make([]byte, 32), 2, j.at.hash), j.at.hash, j.at.seq+1)
-			b = b[len(sum):]
+			b, _ := seal(appendHeader(make([]byte, room), 2, j.at.hash), j.at.hash, j.at.seq+1)
+			b = b[room:]
 			if err := os.WriteFile(segmentPath(dir, 2), b[:min(keep, len(b))], 0o600); err != nil {
 				t.Fatal(err)
 			}
