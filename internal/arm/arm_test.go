@@ -54,13 +54,15 @@ func TestRefusalsOfThePlane(t *testing.T) {
 		{"owner", "GET", "/subscriptions/%2e%2e/x", 400, "InvalidRequestUri", ""},
 		{"owner", "GET", "/subscriptions/a%00b", 400, "InvalidRequestUri", ""},
 		{"owner", "GET", "/subscriptions?x=%zz", 400, "InvalidRequestUri", ""},
+		{"owner", "GET", "/subscriptions?api-version=2022-12-01&API-Version=2015-01-01", 400, "InvalidRequestUri", ""},
+		{"owner", "GET", "/subscriptions?api-version=2022-12-01&$top=1&$top=2", 400, "InvalidRequestUri", ""},
 	}
 	for _, row := range rows {
 		path := strings.ReplaceAll(row.path, " ", "%20")
 		r.refused(row.who, row.method, path, "{}", row.status, row.code, row.text)
 	}
 	// A token is good for one hour; the clock of the rig then says otherwise.
-	r.now = r.now.Add(2 * time.Hour)
+	r.pass(2 * time.Hour)
 	r.refused("owner", "GET", "/subscriptions", "", 401, "ExpiredAuthenticationToken", "is earlier than current UTC time")
 }
 

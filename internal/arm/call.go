@@ -157,8 +157,8 @@ func (p *Plane) answer(c *Call, w http.ResponseWriter) (*Answer, error) {
 	if c.path, err = ParsePath(c.Request.URL.EscapedPath()); err != nil {
 		return nil, err
 	}
-	if c.Query, err = url.ParseQuery(c.Request.URL.RawQuery); err != nil {
-		return nil, fault.New(http.StatusBadRequest, "InvalidRequestUri", "The query of the request is not valid.")
+	if c.Query, err = parseQuery(c.Request.URL.RawQuery); err != nil {
+		return nil, err
 	}
 	if c.Version, err = version(c.Query); err != nil {
 		return nil, err
@@ -293,16 +293,8 @@ func VaultID(v Vars) string {
 	return GroupID(v["subscription"], v["group"]) + "/providers/" + estate.TypeVault + "/" + v["vault"]
 }
 
-// ParamFold finds a query parameter whose name's letter case does not
-// matter ("$filter").
-func (c *Call) ParamFold(name string) string {
-	for key, values := range c.Query {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			return values[0]
-		}
-	}
-	return ""
-}
+// Param is a query parameter by its lower-case name ("$filter"); "" for none.
+func (c *Call) Param(name string) string { return c.Query.Get(name) }
 
 // readBody reads the body within the route's limit. An operation without a
 // body drains nothing and looks at nothing.

@@ -2,6 +2,7 @@ package arm
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"sort"
@@ -102,14 +103,14 @@ const maxPage = 1000
 // $skiptoken ask for, and makes the answer with its nextLink.
 func Page[T any](c *Call, items []T, key func(T) string) (*Answer, error) {
 	top := maxPage
-	if s := c.ParamFold("$top"); s != "" {
+	if s := c.Param("$top"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
 			return nil, fault.New(http.StatusBadRequest, "InvalidTopQueryParameter", "The value '%.40s' of $top is not a positive number.", s)
 		}
 		top = min(n, maxPage)
 	}
-	if token := c.ParamFold("$skiptoken"); token != "" {
+	if token := c.Param("$skiptoken"); token != "" {
 		after, err := base64.RawURLEncoding.DecodeString(token)
 		if err != nil {
 			return nil, fault.New(http.StatusBadRequest, "InvalidSkipToken", "The $skiptoken is not one of this list.")
@@ -130,12 +131,7 @@ func Page[T any](c *Call, items []T, key func(T) string) (*Answer, error) {
 // nextLink is the absolute URL of the next page: the same request with a
 // token.
 func (c *Call) nextLink(after string) string {
-	q := url.Values{}
-	for name, values := range c.Query {
-		if !strings.EqualFold(name, "$skiptoken") {
-			q[name] = values
-		}
-	}
+	q := maps.Clone(c.Query)
 	q.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(after)))
 	return c.URL(join(c.path)) + "?" + q.Encode()
 }

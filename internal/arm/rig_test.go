@@ -46,7 +46,7 @@ const (
 type rig struct {
 	t         *testing.T
 	server    *httptest.Server
-	now       time.Time
+	clock     atomic.Int64 // unix seconds
 	store     *memory.Store
 	journal   *journal.Journal
 	dir       string
@@ -77,9 +77,10 @@ func must[T any](v T, err error) T {
 func newRig(t *testing.T, prof *profile.Profile) *rig {
 	t.Helper()
 	ctx := context.Background()
-	r := &rig{t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), store: memory.New(), dir: t.TempDir(), host: privateARM,
+	r := &rig{t: t, store: memory.New(), dir: t.TempDir(), host: privateARM,
 		who: map[string]entra.Principal{}, tokens: map[string]string{}}
-	now := func() time.Time { return r.now }
+	r.clock.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).Unix())
+	now := r.now
 	r.store.Faults = func(c memory.Call) memory.Fault {
 		if c.Verb != memory.Commit || !strings.HasPrefix(c.Tx.Operations[0].Key, "r/") && !strings.HasPrefix(c.Tx.Operations[len(c.Tx.Operations)-1].Key, "r/") {
 			return memory.Work
@@ -124,6 +125,10 @@ func newRig(t *testing.T, prof *profile.Profile) *rig {
 	r.grant("reader", "Reader", inGroup)
 	return r
 }
+
+// now is the clock of everything; pass moves it.
+func (r *rig) now() time.Time       { return time.Unix(r.clock.Load(), 0).UTC() }
+func (r *rig) pass(d time.Duration) { r.clock.Add(int64(d / time.Second)) }
 
 func (r *rig) subscription(id string, tenant entra.Tenant) {
 	body := must(json.Marshal(map[string]any{"id": "/subscriptions/" + id, "subscriptionId": id, "tenantId": tenant.ID.String(), "displayName": "Test"}))

@@ -184,15 +184,32 @@ func resourceScope(path []string) string {
 	return join(path[:n])
 }
 
+// parseQuery reads a query. The names of parameters come in any letter case;
+// one that comes twice is refused, so that no two readers can take different
+// ones.
+func parseQuery(raw string) (url.Values, error) {
+	parsed, err := url.ParseQuery(raw)
+	query := url.Values{}
+	for name, values := range parsed {
+		name = strings.ToLower(name)
+		if len(values) != 1 || query.Has(name) {
+			err = errQuery
+		}
+		query[name] = values
+	}
+	if err != nil {
+		return url.Values{}, errQuery
+	}
+	return query, nil
+}
+
+// errQuery is the answer to a query that is not read any further.
+var errQuery = fault.New(http.StatusBadRequest, "InvalidRequestUri", "The query of the request is not valid.")
+
 // version checks the api-version of a request: present, and of the form of
 // one. Which ones exist is not asked: clients of one session use twenty.
 func version(query url.Values) (string, error) {
-	v := ""
-	for name, values := range query {
-		if strings.EqualFold(name, "api-version") && len(values) > 0 {
-			v = values[0]
-		}
-	}
+	v := query.Get("api-version")
 	if v == "" {
 		return "", fault.New(http.StatusBadRequest, "MissingApiVersionParameter",
 			"The api-version query parameter (?api-version=) is required for all requests.")

@@ -15,7 +15,7 @@ import (
 // listAssignments lists the assignments at a scope, above it, and, unless
 // the filter says atScope(), below it (spec: RoleAssignments_ListForScope).
 func listAssignments(c *arm.Call) (*arm.Answer, error) {
-	filter, err := arm.ParseFilter(c.ParamFold("$filter"), "principalId", "atScope()", "assignedTo()")
+	filter, err := arm.ParseFilter(c.Param("$filter"), "principalId", "atScope()", "assignedTo()")
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func mayReadDefinitions(c *arm.Call) error {
 // listDefinitions lists the definitions that can be assigned at a scope
 // (spec: RoleDefinitions_List).
 func listDefinitions(c *arm.Call) (*arm.Answer, error) {
-	filter, err := arm.ParseFilter(c.ParamFold("$filter"), "roleName", "type", "atScopeAndBelow()", "atScope()")
+	filter, err := arm.ParseFilter(c.Param("$filter"), "roleName", "type", "atScopeAndBelow()", "atScope()")
 	if err != nil {
 		return nil, err
 	}

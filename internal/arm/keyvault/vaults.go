@@ -57,6 +57,10 @@ func body(c *arm.Call, res *estate.Resource) *ordered.Object {
 	}
 	props.Set("vaultUri", c.Family.VaultURL(strings.ToLower(res.Name))+"/")
 	props.Set("provisioningState", "Succeeded")
+	if !props.Has("privateEndpointConnections") {
+		// az reads the list without asking whether it is there.
+		props.Set("privateEndpointConnections", []any{})
+	}
 	return doc
 }
 

@@ -17,7 +17,7 @@ func groupBody(res *estate.Resource) *ordered.Object { return arm.Document(res) 
 // listGroups lists the groups of a subscription that the caller may read.
 // Its $filter knows tags by name and value (spec: ResourceGroups_List).
 func listGroups(c *arm.Call) (*arm.Answer, error) {
-	filter, err := arm.ParseFilter(c.ParamFold("$filter"), "tagName", "tagValue", "name", "location")
+	filter, err := arm.ParseFilter(c.Param("$filter"), "tagName", "tagValue", "name", "location")
 	if err != nil {
 		return nil, err
 	}

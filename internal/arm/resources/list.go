@@ -24,7 +24,7 @@ func isListed(res *estate.Resource) bool {
 // caller may read (spec: Resources_List, Resources_ListByResourceGroup;
 // clients find a vault by its name here).
 func listResources(c *arm.Call) (*arm.Answer, error) {
-	filter, err := arm.ParseFilter(c.ParamFold("$filter"), "resourceType", "name", "resourceGroup", "location", "tagName", "tagValue")
+	filter, err := arm.ParseFilter(c.Param("$filter"), "resourceType", "name", "resourceGroup", "location", "tagName", "tagValue")
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func listResources(c *arm.Call) (*arm.Answer, error) {
 	if list == nil && !c.May(action, scope) && !anyReadable(c, scope) {
 		return nil, c.Forbidden(action, scope)
 	}
-	expand := strings.ToLower(c.ParamFold("$expand"))
+	expand := strings.ToLower(c.Param("$expand"))
 	return page(c, list, func(res *estate.Resource) *ordered.Object { return resourceBody(res, expand) })
 }
 
