@@ -130,22 +130,23 @@ func open(t *testing.T, root string) *transcript.Shell {
 	return shell
 }
 
-// serve runs a command in the background until it has printed what the
-// transcript shows.
+// serve runs a command in the background until its standard output is what
+// the transcript shows; its log is not compared.
 func serve(ctx context.Context, t *testing.T, shell *transcript.Shell, step transcript.Step) {
 	t.Helper()
-	log := filepath.Join(t.TempDir(), "log")
-	if _, err := shell.Run(ctx, "{ "+step.Command+"\n} >'"+log+"' 2>&1 &"); err != nil {
+	dir := t.TempDir()
+	if _, err := shell.Run(ctx, "{ "+step.Command+"\n} >'"+dir+"/out' 2>'"+dir+"/log' &"); err != nil {
 		t.Fatal(err)
 	}
 	var err error
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		printed, _ := os.ReadFile(log)
+		printed, _ := os.ReadFile(dir + "/out")
 		if err = transcript.Match(step.Want, string(printed)); err == nil && len(printed) > 0 {
 			return
 		}
 	}
-	t.Errorf("$ %s\n%v", step.Command, err)
+	log, _ := os.ReadFile(dir + "/log")
+	t.Errorf("$ %s\n%v\nits log:\n%s", step.Command, err, log)
 }
 
 // copyTree copies the files of a repository without what was made in it.
