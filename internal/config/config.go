@@ -11,10 +11,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -30,11 +32,14 @@ type Config struct {
 	Proxy  Proxy    `yaml:"proxy"`
 	// Metrics has its own listener, so that nobody who reaches the vaults
 	// reaches the metrics.
-	Metrics  Metrics  `yaml:"metrics"`
-	Profile  string   `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
-	Throttle Throttle `yaml:"throttle"`
-	Journal  Journal  `yaml:"journal"`
-	Log      Log      `yaml:"log"`
+	Metrics     Metrics     `yaml:"metrics"`
+	Perimeter   Perimeter   `yaml:"perimeter"`
+	DNS         DNS         `yaml:"dns"`
+	Propagation Propagation `yaml:"propagation"`
+	Profile     string      `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
+	Throttle    Throttle    `yaml:"throttle"`
+	Journal     Journal     `yaml:"journal"`
+	Log         Log         `yaml:"log"`
 }
 
 // Proxy is the CONNECT proxy by which clients reach the public names.
@@ -46,6 +51,32 @@ type Proxy struct {
 // Metrics is the listener of the metrics.
 type Metrics struct {
 	Listen string `yaml:"listen" env:"POSTERN_METRICS" flag:"metrics" doc:"Address of the metrics listener (plain HTTP, path /metrics), HOST:PORT, or off. It has no authentication: keep it on a loopback or management address."`
+}
+
+// Perimeter is how the server knows where a caller is.
+type Perimeter struct {
+	ProxyListen string   `yaml:"proxyListen" env:"POSTERN_PROXY_PROTOCOL" flag:"proxy-protocol" doc:"Address of a further TLS listener that expects a PROXY protocol v2 header on every connection, HOST:PORT, or off."`
+	Balancers   []string `yaml:"balancers" doc:"Addresses and ranges of the balancers whose PROXY headers are believed. Everybody else is refused on that listener."`
+	Endpoints   string   `yaml:"endpoints" env:"POSTERN_ENDPOINTS" flag:"endpoints" doc:"auto binds a listener on the address of every private endpoint that this machine has, on the port of the TLS listener; off binds none."`
+}
+
+// DNS is the name server.
+type DNS struct {
+	Listen   string   `yaml:"listen" env:"POSTERN_DNS" flag:"dns" doc:"Address of the DNS server, HOST:PORT for UDP and TCP, or off."`
+	Public   string   `yaml:"public" env:"POSTERN_DNS_PUBLIC" flag:"dns-public" doc:"Address that the public names of vaults and planes resolve to; empty is that of the TLS listener."`
+	Upstream string   `yaml:"upstream" reload:"yes" doc:"Resolver, HOST:PORT, that other names are passed on to; empty refuses them."`
+	Forward  []string `yaml:"forward" reload:"yes" doc:"Conditional forwarders, DOMAIN=HOST:PORT: queries for the domain and below it go to that resolver."`
+	TTL      int      `yaml:"ttl" doc:"Time to live, in seconds, of public answers and of private records that do not say."`
+}
+
+// Propagation is how long changes take until decisions see them, as they do
+// in the service; none unless set.
+type Propagation struct {
+	Firewall        time.Duration `yaml:"firewall" doc:"Delay of changes of firewall and public access, such as 90s."`
+	ServiceEndpoint time.Duration `yaml:"serviceEndpoint" doc:"Delay of changes of virtual networks and their service endpoints."`
+	RoleAssignment  time.Duration `yaml:"roleAssignment" doc:"Delay of role assignments."`
+	PrivateEndpoint time.Duration `yaml:"privateEndpoint" doc:"Delay of private endpoints and their connections."`
+	DNS             time.Duration `yaml:"dns" doc:"Delay of private DNS zones, links and records."`
 }
 
 // Throttle is the budget of operations.
@@ -68,13 +99,15 @@ type Log struct {
 // Default is the configuration of a server that is told nothing.
 func Default() Config {
 	return Config{
-		Listen:  []string{"127.0.0.1:8443", "[::1]:8443"},
-		Suffix:  "postern.localhost",
-		Proxy:   Proxy{Listen: "127.0.0.1:8442"},
-		Metrics: Metrics{Listen: "off"},
-		Profile: "azure",
-		Journal: Journal{Sync: "interval", MaxSegment: 64 << 20},
-		Log:     Log{Level: "info", Format: "text"},
+		Listen:    []string{"127.0.0.1:8443", "[::1]:8443"},
+		Suffix:    "postern.localhost",
+		Proxy:     Proxy{Listen: "127.0.0.1:8442"},
+		Metrics:   Metrics{Listen: "off"},
+		Perimeter: Perimeter{ProxyListen: Off, Endpoints: "auto"},
+		DNS:       DNS{Listen: Off, TTL: 60},
+		Profile:   "azure",
+		Journal:   Journal{Sync: "interval", MaxSegment: 64 << 20},
+		Log:       Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -137,7 +170,8 @@ func (c *Config) Check() error {
 		}
 		port = p
 	}
-	for _, l := range [...]struct{ key, address string }{{"proxy.listen", c.Proxy.Listen}, {"metrics.listen", c.Metrics.Listen}} {
+	for _, l := range [...]struct{ key, address string }{{"proxy.listen", c.Proxy.Listen}, {"metrics.listen", c.Metrics.Listen},
+		{"perimeter.proxyListen", c.Perimeter.ProxyListen}, {"dns.listen", c.DNS.Listen}} {
 		if _, _, err := net.SplitHostPort(l.address); err != nil && l.address != Off {
 			complain("%s: %q is neither HOST:PORT nor off", l.key, l.address)
 		}
@@ -147,6 +181,8 @@ func (c *Config) Check() error {
 			complain("proxy.passThrough: %q is not HOST:PORT", a)
 		}
 	}
+	c.checkPerimeter(complain)
+	c.checkDNS(complain)
 	if !validSuffix(c.Suffix) {
 		complain("suffix: %q is not a domain of at least two labels (a certificate for *.vault.SUFFIX must be possible)", c.Suffix)
 	}
@@ -169,6 +205,55 @@ func (c *Config) Check() error {
 		complain("log.format: %q is neither text nor json", c.Log.Format)
 	}
 	return errors.Join(wrong...)
+}
+
+func (c *Config) checkPerimeter(complain func(string, ...any)) {
+	for _, b := range c.Perimeter.Balancers {
+		if _, err := ParseRange(b); err != nil {
+			complain("perimeter.balancers: %q is neither an address nor a range", b)
+		}
+	}
+	if c.Perimeter.ProxyListen != Off && len(c.Perimeter.Balancers) == 0 {
+		complain("perimeter.balancers: perimeter.proxyListen needs to know whose PROXY headers to believe")
+	}
+	if c.Perimeter.Endpoints != "auto" && c.Perimeter.Endpoints != Off {
+		complain("perimeter.endpoints: %q is neither auto nor off", c.Perimeter.Endpoints)
+	}
+	p := c.Propagation
+	for _, d := range [...]time.Duration{p.Firewall, p.ServiceEndpoint, p.RoleAssignment, p.PrivateEndpoint, p.DNS} {
+		if d < 0 || d > 24*time.Hour {
+			complain("propagation: %s is not between nothing and a day", d)
+		}
+	}
+}
+
+func (c *Config) checkDNS(complain func(string, ...any)) {
+	if c.DNS.Public != "" {
+		if _, err := netip.ParseAddr(c.DNS.Public); err != nil {
+			complain("dns.public: %q is not an address", c.DNS.Public)
+		}
+	}
+	if _, _, err := net.SplitHostPort(c.DNS.Upstream); err != nil && c.DNS.Upstream != "" {
+		complain("dns.upstream: %q is not HOST:PORT", c.DNS.Upstream)
+	}
+	for _, f := range c.DNS.Forward {
+		domain, to, ok := strings.Cut(f, "=")
+		if _, _, err := net.SplitHostPort(to); err != nil || !ok || domain == "" {
+			complain("dns.forward: %q is not DOMAIN=HOST:PORT", f)
+		}
+	}
+	if c.DNS.TTL < 0 || c.DNS.TTL > 86400 {
+		complain("dns.ttl: %d is not between 0 and 86400", c.DNS.TTL)
+	}
+}
+
+// ParseRange reads an address, or a range in CIDR form.
+func ParseRange(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a.Prefix(a.BitLen())
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
 }
 
 // Slog is the level as the log package has it.
@@ -238,6 +323,14 @@ func (s Setting) Set(text string) error {
 	case reflect.Slice:
 		s.value.Set(reflect.ValueOf(strings.Split(text, ",")))
 	default:
+		if s.value.Type() == reflect.TypeFor[time.Duration]() {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("%q is not a duration", text)
+			}
+			s.value.SetInt(int64(d))
+			return nil
+		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return fmt.Errorf("%q is not a number", text)

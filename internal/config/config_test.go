@@ -41,6 +41,16 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"journal: {sync: never}", "journal.sync"},
 		{"journal: {maxSegment: 5}", "maxSegment"},
 		{"log: {level: loud}", "log.level"},
+		{"perimeter: {balancers: [x]}", "balancers"},
+		{"perimeter: {proxyListen: '127.0.0.1:1'}", "whose PROXY headers"},
+		{"perimeter: {endpoints: on}", "endpoints"},
+		{"propagation: {firewall: -1s}", "propagation"},
+		{"propagation: {firewall: soon}", "firewall"},
+		{"dns: {listen: '53'}", "dns.listen"},
+		{"dns: {public: here}", "dns.public"},
+		{"dns: {upstream: x}", "dns.upstream"},
+		{"dns: {forward: [a]}", "dns.forward"},
+		{"dns: {ttl: -1}", "dns.ttl"},
 		{"log: {format: xml}", "log.format"},
 	} {
 		cfg := Default()
@@ -51,6 +61,13 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: error %v, want one with %q", c.text, err, c.want)
 		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	c := Default()
+	if err := c.read(strings.NewReader("propagation: {firewall: 90s}"), "f.yaml"); err != nil || c.Propagation.Firewall.Seconds() != 90 {
+		t.Fatalf("firewall = %v, %v", c.Propagation.Firewall, err)
 	}
 }
 
