@@ -45,9 +45,12 @@ test: bin/tally
 test-fast: bin/tally
 	@bin/tally 'product: go test -json ./...'
 
-# Runs every benchmark.
+# Measures: the table of ratios, the packages' benchmarks, and a thousand
+# rounds of kill -9.
 bench: build
-	@POSTERN_BIN="$(CURDIR)/bin/postern" POSTERN_BENCH=full go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	@go run ./bench -postern bin/postern
+	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	@POSTERN_KILL_ROUNDS=1000 go test -count 1 -run '^TestKill$$' -v -timeout 60m ./internal/journal
 
 # Runs every fuzz target for FUZZTIME.
 fuzz:

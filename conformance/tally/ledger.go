@@ -49,8 +49,10 @@ func (l *ledger) line(text string) {
 		if e.Action == "build-output" {
 			fmt.Fprint(l.out, e.Output)
 		}
-		if _, note, ok := strings.Cut(e.Output, "note: "); ok {
-			fmt.Fprintf(l.out, "note: %s", note)
+		for _, mark := range []string{"note: ", "left out: "} {
+			if _, rest, ok := strings.Cut(e.Output, mark); ok {
+				fmt.Fprintf(l.out, "%s%s", mark, rest)
+			}
 		}
 		kept := l.output[key] + e.Output
 		l.output[key] = kept[max(0, len(kept)-keep):]

@@ -7,7 +7,7 @@
 // command's output are counted test by test: a test that has subtests is
 // counted through them. A command that prints no events counts as one. A
 // test that was skipped shows nothing and counts as failed. Lines that hold
-// "note: " are shown, so that what was left out is said.
+// "note: " or "left out: " are shown.
 package main
 
 import (
