@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -143,7 +144,13 @@ func decodeAnchor(b []byte) (anchor, error) {
 		return anchor{}, errNoAnchor
 	}
 	a := anchor{position: position{segment: h.Segment, offset: h.Offset, seq: h.Seq}, closed: h.Closed}
-	if n, err := hex.Decode(a.hash[:], []byte(h.Chain[:min(len(h.Chain), 2*len(a.hash))])); err != nil || n != len(a.hash) || h.Offset < 0 {
+	chain, err := hex.DecodeString(h.Chain)
+	if err != nil || len(chain) != len(a.hash) {
+		return anchor{}, errNoAnchor
+	}
+	copy(a.hash[:], chain)
+	begun := a.segment > 0 && a.offset > 0 && a.seq > 0
+	if !begun && a.position != (position{}) || !bytes.Equal(a.encode(), b) {
 		return anchor{}, errNoAnchor
 	}
 	return a, nil

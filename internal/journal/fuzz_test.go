@@ -105,6 +105,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(segment, anchor{}.encode())
 	f.Add([]byte("\n\n"), anchor{}.encode())
 	f.Add([]byte{}, anchor{position: position{segment: 1, offset: 1 << 40, seq: 9}}.encode())
+	f.Add([]byte("{"), anchor{position: position{hash: [room]byte{1}}}.encode())
 	f.Add([]byte(nil), []byte(nil))
 	f.Fuzz(func(t *testing.T, lines, head []byte) {
 		dir := t.TempDir()
