@@ -45,7 +45,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"perimeter: {proxyListen: '127.0.0.1:1'}", "whose PROXY headers"},
 		{"perimeter: {endpoints: on}", "endpoints"},
 		{"propagation: {firewall: -1s}", "propagation"},
-		{"propagation: {firewall: soon}", "firewall"},
+		{"propagation: {firewall: soon}", "time.Duration"},
 		{"dns: {listen: '53'}", "dns.listen"},
 		{"dns: {public: here}", "dns.public"},
 		{"dns: {upstream: x}", "dns.upstream"},
