@@ -65,6 +65,7 @@ func TestBlocks(t *testing.T) {
 
 // TestReadme runs the README's transcript on the ports that it names.
 func TestReadme(t *testing.T) {
+	lab.Tool(t, "curl", "curl")
 	root := lab.Repository(t)
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"sort"
 	"strings"
 )
@@ -16,6 +17,9 @@ type event struct {
 	Action, Package, Test, Output, ImportPath string
 	Elapsed                                   float64
 }
+
+// remark is a line of a test's log that is shown though the test passed.
+var remark = regexp.MustCompile(`^\s*[\w-]+\.go:\d+: ((?:note|left out): .*)`)
 
 // keep is how many bytes of a test's output are kept for the case that it
 // fails: the last ones.
@@ -49,10 +53,8 @@ func (l *ledger) line(text string) {
 		if e.Action == "build-output" {
 			fmt.Fprint(l.out, e.Output)
 		}
-		for _, mark := range []string{"note: ", "left out: "} {
-			if _, rest, ok := strings.Cut(e.Output, mark); ok {
-				fmt.Fprintf(l.out, "%s%s", mark, rest)
-			}
+		if said := remark.FindStringSubmatch(e.Output); said != nil {
+			fmt.Fprintln(l.out, said[1])
 		}
 		kept := l.output[key] + e.Output
 		l.output[key] = kept[max(0, len(kept)-keep):]

@@ -6,8 +6,8 @@
 // A step is a name and a shell command. The events of `go test -json` on a
 // command's output are counted test by test: a test that has subtests is
 // counted through them. A command that prints no events counts as one. A
-// test that was skipped shows nothing and counts as failed. Lines that hold
-// "note: " or "left out: " are shown.
+// test that was skipped shows nothing and counts as failed. What a test logs
+// that begins with "note: " or "left out: " is shown.
 package main
 
 import (

@@ -63,11 +63,18 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestNotesAreShown(t *testing.T) {
-	var out bytes.Buffer
-	l := newLedger(&out)
-	l.line(`{"Action":"output","Package":"p","Test":"T","Output":"    a_test.go:3: note: left out\n"}`)
-	if got, want := out.String(), "note: left out\n"; got != want {
-		t.Errorf("line(...) printed %q, want %q", got, want)
+func TestRemarks(t *testing.T) {
+	tests := []struct{ output, want string }{
+		{`    a_test.go:3: note: x\n`, "note: x\n"},
+		{`    a_test.go:3: left out: x\n`, "left out: x\n"},
+		{`    a_test.go:3: x\n`, ""},
+		{`        note: what a program prints\n`, ""},
+	}
+	for _, test := range tests {
+		var out bytes.Buffer
+		newLedger(&out).line(`{"Action":"output","Package":"p","Test":"T","Output":"` + test.output + `"}`)
+		if got := out.String(); got != test.want {
+			t.Errorf("line(%q) printed %q, want %q", test.output, got, test.want)
+		}
 	}
 }
