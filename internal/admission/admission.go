@@ -277,6 +277,11 @@ func note(call *Call, d access.Decision) {
 		rec.AddrAuthType, rec.TrustedService = "TrustedService", o.Service
 	}
 	rec.AddressAuthorized = journal.Bool(d.Admitted != access.NotAdmitted)
+	if d.WouldDeny && d.Gate != access.GateToken {
+		// What an enforced perimeter would have refused; a request without
+		// a token says nothing of its subscription yet.
+		rec.Properties = append(rec.Properties, journal.Property{Name: "nspWouldDeny", Value: "true"})
+	}
 	if d.Gate != access.GatePermission {
 		return
 	}

@@ -119,6 +119,7 @@ type Snapshot struct {
 	assignments []access.Assignment  // all, in the order of their keys
 	authority   *access.Authority
 	network     *Network
+	perimeters  map[string]access.Perimeter // by Key of the resource that is under them
 }
 
 // New compiles a snapshot from resources; later ones replace earlier ones of
@@ -134,7 +135,7 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 		s.order = append(s.order, key)
 	}
 	slices.Sort(s.order)
-	problems := s.compileAssignments()
+	problems := append(s.compileAssignments(), s.compilePerimeters()...)
 	for _, key := range s.order {
 		problems = append(problems, s.compileVault(s.resources[key])...)
 	}
@@ -169,7 +170,7 @@ func (s *Snapshot) compileVault(r *Resource) []Problem {
 	if r.Deleted != nil {
 		return nil
 	}
-	v, problems := newVault(r, s.assignments, s.options)
+	v, problems := newVault(r, s.assignments, s.perimeters[Key(r.ID)], s.options)
 	s.vaults[name] = v
 	return problems
 }

@@ -132,7 +132,7 @@ func TestRegistryIsNew(t *testing.T) {
 			for range 1 + rnd.IntN(3) {
 				name := fmt.Sprint("v", rnd.IntN(3))
 				scope, a := scopes[rnd.IntN(len(scopes))], fmt.Sprint("a", rnd.IntN(3))
-				switch rnd.IntN(5) {
+				switch rnd.IntN(9) {
 				case 0:
 					d.Delete(vaultResource(name, "").ID)
 				case 1:
@@ -143,6 +143,14 @@ func TestRegistryIsNew(t *testing.T) {
 					d.Put(assignmentResource(scope, a))
 				case 3:
 					d.Delete(assignmentResource(scope, a).ID)
+				case 4:
+					d.Put(associationResource(a, name, fmt.Sprint("p", rnd.IntN(2)), []string{"Learning", "Enforced"}[rnd.IntN(2)]))
+				case 5:
+					d.Delete(associationResource(a, "", "", "").ID)
+				case 6:
+					d.Put(ruleResource(fmt.Sprint("p", rnd.IntN(2)), a, fmt.Sprintf(`"addressPrefixes":["203.0.113.%d"]`, rnd.IntN(3))))
+				case 7:
+					d.Delete(ruleResource(fmt.Sprint("p", rnd.IntN(2)), a, "").ID)
 				default:
 					d.Put(vaultResource(name, fmt.Sprintf(`,"enableRbacAuthorization":%v`, rnd.IntN(2) == 0)))
 				}
@@ -170,7 +178,7 @@ func describe(s *Snapshot) []string {
 		for _, a := range v.Rules.Assignments {
 			ids = append(ids, a.Scope+"#"+a.ID)
 		}
-		lines = append(lines, fmt.Sprint(v.Resource.ID, v.Rules.Model, ids))
+		lines = append(lines, fmt.Sprint(v.Resource.ID, v.Rules.Model, ids, v.Rules.Perimeter))
 	}
 	for _, r := range s.DeletedVaults() {
 		lines = append(lines, "deleted "+r.ID)

@@ -140,8 +140,9 @@ var (
 		"Approved": access.EndpointApproved, "Rejected": access.EndpointRejected, "Disconnected": access.EndpointDisconnected}
 )
 
-// newVault compiles a vault with the assignments that reach it.
-func newVault(res *Resource, assignments []access.Assignment, o Options) (*Vault, []Problem) {
+// newVault compiles a vault with the assignments that reach it and the
+// perimeter it is under.
+func newVault(res *Resource, assignments []access.Assignment, perimeter access.Perimeter, o Options) (*Vault, []Problem) {
 	r := &reading{resource: res}
 	v := &Vault{Resource: res, Subscription: strings.ToLower(res.Subscription()), Geography: geography(res.Location)}
 	var document struct {
@@ -158,7 +159,8 @@ func newVault(res *Resource, assignments []access.Assignment, o Options) (*Vault
 	}
 	p := &v.Properties
 	v.Tenant = strings.ToLower(p.TenantID)
-	rules := &access.Rules{ID: res.ID, Name: res.Name, Tenant: r.guid("properties.tenantId", p.TenantID), Trusted: o.Trusted}
+	rules := &access.Rules{ID: res.ID, Name: res.Name, Tenant: r.guid("properties.tenantId", p.TenantID), Trusted: o.Trusted,
+		Perimeter: perimeter}
 	r.network(rules, p)
 	rules.Model = access.ModelPolicies
 	if p.EnableRBACAuthorization != nil && *p.EnableRBACAuthorization {

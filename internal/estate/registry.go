@@ -118,10 +118,11 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 // with is the snapshot after changes; only what they touch is compiled anew.
 func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
 	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
-		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority, network: s.network}
+		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority, network: s.network, perimeters: s.perimeters}
 	stale := map[string]bool{} // keys of vaults to compile
 	var scopes []string        // of changed assignments
 	rewire := false            // the networks, or what they lead to, changed
+	enclose := false           // the perimeters changed
 	for key, res := range changes {
 		old := next.resources[key]
 		for _, each := range []*Resource{old, res} {
@@ -129,6 +130,8 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 			case each == nil:
 			case strings.EqualFold(each.Type, TypeVault):
 				stale[key], rewire = true, true
+			case isPerimeterType(each.Type):
+				enclose = true
 			case isNetworkType(each.Type):
 				rewire = true
 			case strings.EqualFold(each.Type, TypeRoleAssignment):
@@ -156,6 +159,12 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 					stale[key] = true
 				}
 			}
+		}
+	}
+	if enclose {
+		next.compilePerimeters()
+		for _, key := range differing(s.perimeters, next.perimeters) {
+			stale[key] = true
 		}
 	}
 	for key := range stale {
