@@ -29,7 +29,10 @@ type Origin struct {
 	// Addr is the client's address: public, or private for a subnet and a
 	// private endpoint.
 	Addr netip.Addr
-	// Subnet is the ARM id of the subnet, lower-case, under PathSubnet.
+	// Subnet is the ARM id of the subnet, lower-case, under PathSubnet. Under
+	// PathPublic it is the declared subnet whose prefix holds the address
+	// but whose service endpoint is off: it admits nothing, and the refusal
+	// tells the client that it comes from an unknown subnet.
 	Subnet string
 	// Endpoint is the ARM id of the private endpoint connection of the
 	// vault, lower-case, under PathPrivateEndpoint.

@@ -42,6 +42,7 @@ type Network struct {
 	byAddr   map[netip.Addr][]*Endpoint
 	byLink   map[uint32]*Endpoint
 	prefixes []subnetPrefix // the longest first
+	spans    []subnetSpan   // the same for SubnetOf: disjoint, in order
 }
 
 type subnetPrefix struct {
@@ -110,23 +111,6 @@ func (z *Zone) Linked(network string) bool { return slices.Contains(z.Links, net
 // Subnet finds a subnet by its id.
 func (n *Network) Subnet(id string) (*Subnet, bool) { s, ok := n.subnets[Key(id)]; return s, ok }
 
-// SubnetOf finds the subnet whose prefix holds an address. When subnets of
-// several networks do, none is proved and ok is false.
-func (n *Network) SubnetOf(a netip.Addr) (s *Subnet, ok bool) {
-	for i, p := range n.prefixes {
-		if !p.prefix.Contains(a) {
-			continue
-		}
-		for _, other := range n.prefixes[i+1:] {
-			if other.prefix.Contains(a) && other.subnet.Network != p.subnet.Network {
-				return nil, false
-			}
-		}
-		return p.subnet, true
-	}
-	return nil, false
-}
-
 // EndpointAt finds the private endpoint with an address. An address that
 // endpoints of several networks have proves nothing.
 func (n *Network) EndpointAt(a netip.Addr) (*Endpoint, bool) {
@@ -180,6 +164,7 @@ func (s *Snapshot) compileNetwork() {
 		}
 	}
 	slices.SortStableFunc(n.prefixes, func(a, b subnetPrefix) int { return cmp.Compare(b.prefix.Bits(), a.prefix.Bits()) })
+	n.spans = disjoint(n.prefixes)
 	s.network = n
 }
 

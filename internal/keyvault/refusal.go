@@ -87,11 +87,11 @@ func (v View) unauthorized(c *access.Caller, why access.Reason) *fault.Error {
 		Header: http.Header{"WWW-Authenticate": {v.Challenge()}}}
 }
 
-// firewall is F1 or F2; a connection that carries the identity of a subnet
-// that no rule lists is F1s.
+// firewall is F1 or F2; a connection from inside a declared subnet that no
+// rule admits is F1s.
 func (v View) firewall(text string, r *access.Request) *fault.Error {
 	from := "Client address: " + address(&r.Origin)
-	if r.Origin.Path == access.PathSubnet {
+	if r.Origin.Path == access.PathSubnet || r.Origin.Subnet != "" {
 		from += textUnknownSubnet
 	}
 	return forbidden(innerFirewall, text, from, "Caller: "+callerOf(&r.Caller, false), "Vault: "+place(v.Vault))
