@@ -139,8 +139,8 @@ func New(deps Deps, providers ...Provider) *Plane {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Plane{deps: deps, providers: providers}
-	for _, provider := range providers {
+	p := &Plane{deps: deps, providers: merged(providers)}
+	for _, provider := range p.providers {
 		for _, r := range provider.Routes {
 			p.routes = append(p.routes, newRoute(r))
 		}

@@ -67,7 +67,19 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 // Draft is a change being put together.
 type Draft struct {
 	tx      store.Tx
+	base    *Snapshot            // what is changed
 	changes map[string]*Resource // nil for a deletion
+}
+
+// Resource finds a live resource as it will be after the change so far. What
+// changes a resource together with others starts from this, so that no part
+// of a change undoes another.
+func (d *Draft) Resource(id string) (*Resource, bool) {
+	res, changed := d.changes[Key(id)]
+	if !changed {
+		return d.base.Resource(id)
+	}
+	return res, res != nil && res.Deleted == nil
 }
 
 // Put creates or replaces a resource.
@@ -89,7 +101,7 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	s := r.current.Load()
-	d := &Draft{changes: map[string]*Resource{}}
+	d := &Draft{base: s, changes: map[string]*Resource{}}
 	if err := fn(s, d); err != nil {
 		return err
 	}

@@ -209,25 +209,7 @@ func removeGroup(c *arm.Call) (*arm.Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, res := range s.Under(group.ID, "") {
-			if typ, ok := typeOf(c, res.Type); ok && typ.Delete != nil {
-				typ.Delete(c, d, res)
-				continue
-			}
-			d.Delete(res.ID)
-		}
+		c.Discard(d, group)
 		return &arm.Answer{Status: http.StatusOK}, nil
 	})
-}
-
-// typeOf finds a resource type among those of the providers.
-func typeOf(c *arm.Call, name string) (arm.Type, bool) {
-	for _, p := range c.Providers() {
-		for _, t := range p.Types {
-			if strings.EqualFold(p.Namespace+"/"+t.Name, name) {
-				return t, true
-			}
-		}
-	}
-	return arm.Type{}, false
 }
