@@ -16,7 +16,14 @@ const audiences = "'https://management.core.windows.net/','https://management.co
 // authenticate verifies the token, and answers as the resource manager does
 // for one that is missing or not valid.
 func (c *Call) authenticate() error {
-	header := c.Request.Header.Get("Authorization")
+	header := ""
+	switch all := c.Request.Header["Authorization"]; len(all) {
+	case 0:
+	case 1:
+		header = all[0]
+	default:
+		header = "-" // two are no proof of one caller
+	}
 	if header == "" {
 		return c.challenge("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.",
 			"The authentication failed because of missing 'Authorization' header.")

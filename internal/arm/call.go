@@ -118,7 +118,7 @@ func (p *Plane) newCall(r *http.Request) *Call {
 		c.Family = p.deps.Names.Private
 	}
 	c.rec = &journal.Record{Time: c.Now, OperationName: r.Method, Category: "Administrative", CorrelationID: c.CorrelationID,
-		RequestURI: "https://" + r.Host + r.URL.RequestURI(), ClientInfo: r.UserAgent(), CallerIP: remoteAddr(r)}
+		RequestURI: "https://" + r.Host + journal.Address(r.URL.RequestURI(), parameters), ClientInfo: r.UserAgent(), CallerIP: remoteAddr(r)}
 	if p.deps.Origin != nil {
 		c.rec.CallerIP = p.deps.Origin(r).Addr
 	}

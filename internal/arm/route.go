@@ -184,6 +184,10 @@ func resourceScope(path []string) string {
 	return join(path[:n])
 }
 
+// parameters are the parameters that an operation of this plane may look at,
+// lower-case: the log has the values of no others.
+var parameters = []string{"api-version", "$expand", "$filter", "$orderby", "$select", "$skip", "$skiptoken", "$top"}
+
 // parseQuery reads a query. The names of parameters come in any letter case;
 // one that comes twice is refused, so that no two readers can take different
 // ones.

@@ -59,10 +59,10 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 	if err != nil {
 		return err
 	}
-	a.audience = audience
 	if !l.resources[audience] {
 		return refuseResource(audience, l.tenantName(p.Tenant))
 	}
+	a.audience = audience // of the log, which repeats nothing unknown
 	if err := l.directory.rotateWhenDue(context.WithoutCancel(r.Context())); err != nil {
 		l.log.Error("the signing key is due and could not be changed", "error", err)
 	}
@@ -98,7 +98,6 @@ func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Prin
 	if err != nil {
 		return Principal{}, err
 	}
-	a.client = clip(c.id)
 	switch {
 	case c.id == "":
 		return Principal{}, refuseMissing("client_id")
@@ -108,6 +107,8 @@ func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Prin
 	s := l.directory.state.Load()
 	var p *principal
 	if app, err := access.ParseGUID(c.id); err == nil {
+		// Anything else may be a secret in the wrong field.
+		a.client = app.String()
 		p = s.apps[appKey{a.place.tenant.ID, app}]
 	}
 	accepted := p.accepts(c.secret)

@@ -15,7 +15,8 @@ import (
 type attempt struct {
 	trace, correlation string
 	place              place
-	// client and audience are what was asked for, as far as it was read.
+	// client and audience are what was asked for, as far as it was read and
+	// is what it should be.
 	client, audience string
 }
 

@@ -181,7 +181,7 @@ func (x *exchange) identify() {
 	if !strings.HasPrefix(uri, "/") {
 		uri = r.URL.RequestURI()
 	}
-	rec.RequestURI = cut(x.base+uri, maxLogged)
+	rec.RequestURI = cut(x.base+journal.Address(uri, parameters), maxLogged)
 	rec.ClientInfo = cut(r.UserAgent(), maxLogged)
 	if r.TLS != nil {
 		rec.TLSVersion = tlsVersion(r.TLS.Version)

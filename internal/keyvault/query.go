@@ -16,6 +16,9 @@ type query struct {
 	repeated bool
 }
 
+// parameters are their names, as the log needs them.
+var parameters = []string{"api-version", "maxresults", "$skiptoken"}
+
 // readQuery reads a query string without a map of it. Names are decoded:
 // some clients escape the hyphen. What cannot be decoded is unknown, and so
 // ignored.

@@ -348,4 +348,3 @@ func TestThrottled(t *testing.T) {
 	// Strangers do not spend the budget of others.
 	r.send(host, "", "GET", "/secrets/a?api-version=7.4", "").want(t, 401)
 }
-

@@ -129,9 +129,9 @@ func readSecretRequest(c *arm.Call) (*secretRequest, error) {
 		return nil, err
 	}
 	attributes := props.Object("attributes")
-	enabled, err := boolean(attributes, "properties.attributes.", "enabled")
+	enabled, err := boolean(attributes, "", "enabled")
 	if err != nil {
-		return nil, err
+		return nil, invalidAttribute("enabled")
 	}
 	if enabled != nil {
 		r.enabled = vault.No
@@ -169,6 +169,11 @@ func text(o *ordered.Object, name string) (*string, error) {
 	return &s, nil
 }
 
+// latest is the last second of the year 9999, the end of the service's
+// dates.
+const latest = 253402300799
+
+// stamp reads a moment. Like text it repeats nothing.
 func stamp(o *ordered.Object, name string) (vault.Stamp, error) {
 	v, _ := o.Get(name)
 	if v == nil {
@@ -176,10 +181,14 @@ func stamp(o *ordered.Object, name string) (vault.Stamp, error) {
 	}
 	n, _ := v.(json.Number)
 	seconds, err := strconv.ParseInt(string(n), 10, 64)
-	if err != nil || seconds < 0 {
-		return vault.Stamp{}, invalidValue("properties.attributes."+name, describe(v))
+	if err != nil || seconds < 0 || seconds > latest {
+		return vault.Stamp{}, invalidAttribute(name)
 	}
 	return vault.Stamp{Unix: seconds, Known: true}, nil
+}
+
+func invalidAttribute(name string) error {
+	return badRequest("An invalid value was provided for 'properties.attributes.%s'.", name)
 }
 
 // putSecret makes a new version of a secret (spec: Secrets_CreateOrUpdate).
