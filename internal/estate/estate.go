@@ -83,6 +83,10 @@ type Options struct {
 	Trusted []access.TrustedService
 	// Role finds a role definition by its GUID.
 	Role func(guid string) (*access.Role, bool)
+	// Delays and Now are for a Registry: how long changes are under way,
+	// and by which clock; time.Now when nil.
+	Delays Delays
+	Now    func() time.Time
 }
 
 // Vault is a live vault, as it is and compiled.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"postern/access"
 	"postern/internal/store"
@@ -24,11 +25,17 @@ type Registry struct {
 	store   store.Store
 	options Options
 	current atomic.Pointer[Snapshot]
-	writing sync.Mutex // held for the whole of a Change
+	// effective is what decisions see; nil without delays.
+	effective   effectivePointer
+	writing     sync.Mutex // held for the whole of a Change; guards propagation
+	propagation propagation
 }
 
 // Open reads the estate from the store.
 func Open(ctx context.Context, st store.Store, options Options) (*Registry, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
 	r := &Registry{store: st, options: options}
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("reading the estate: %w", err)
@@ -124,6 +131,7 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 		return errors.Join(fmt.Errorf("changing the estate: %w", err), r.load(context.WithoutCancel(ctx)))
 	}
 	r.current.Store(s.with(d.changes, r.options))
+	r.hold(s, d.changes)
 	return nil
 }
 
