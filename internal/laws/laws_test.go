@@ -194,7 +194,7 @@ var floors = [][]string{
 	{"internal/arm/privatelink"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network", "internal/posture"},
 	{"internal/server", "internal/posture/report"},
-	{"internal/cli", "posterntest"},
+	{"internal/cli", "posterntest", "internal/attack"},
 	{"cmd/postern", "bench"},
 }
 
