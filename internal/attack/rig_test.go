@@ -292,7 +292,9 @@ func recorded(t testing.TB, dir string, answers []answer) {
 // alive checks that the server still serves.
 func alive(t testing.TB, p *posterntest.Postern, after string) {
 	t.Helper()
-	if a := send(t, p.NewClient(), request{method: "GET", url: p.VaultURL("kv1") + "/healthstatus"}); a.status != http.StatusOK {
+	c := p.NewClient()
+	defer c.CloseIdleConnections()
+	if a := send(t, c, request{method: "GET", url: p.VaultURL("kv1") + "/healthstatus"}); a.status != http.StatusOK {
 		t.Fatalf("after %s the server answers %d %s", after, a.status, a.body)
 	}
 }
