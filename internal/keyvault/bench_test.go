@@ -45,7 +45,7 @@ func TestGetSecretAllocations(t *testing.T) {
 		clear(w.header)
 		r.ServeHTTP(w, req)
 	})
-	if got > 17 {
-		t.Errorf("a GET of a secret allocates %v times, want at most 17", got)
+	if got > 14 {
+		t.Errorf("a GET of a secret allocates %v times, want at most 14", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"postern/access"
@@ -95,9 +96,21 @@ type exchange struct {
 	objects  vault.Secrets // what secrets gives out
 }
 
+// exchanges are kept for further requests: what an answer needs of one is
+// copied when its header is written, and the journal keeps nothing.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// release forgets everything of the request.
+func (x *exchange) release() {
+	*x = exchange{}
+	exchanges.Put(x)
+}
+
 // ServeHTTP answers one request.
 func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{plane: p, request: r, now: p.Now()}
+	x := exchanges.Get().(*exchange)
+	defer x.release()
+	x.plane, x.request, x.now = p, r, p.Now()
 	host := p.Names.Resolve(r.Host)
 	x.call.Request.Origin = p.Origin(r)
 	x.target = find(r.Method, r.URL)
