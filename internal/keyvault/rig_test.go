@@ -168,7 +168,7 @@ const host = "kv.vault.postern.localhost:8443"
 // answer is what a client sees.
 type answer struct {
 	status int
-	header http.Header
+	header map[string][]string
 	body   string
 }
 

@@ -129,6 +129,13 @@ func (n *Names) Resolve(hostport string) Host {
 	return Host{}
 }
 
+// Serves reports whether HOST:PORT is a name of the server's with a port
+// under which clients know it: 443, or that of its own listener.
+func (n *Names) Serves(hostport string) bool {
+	_, port, err := net.SplitHostPort(hostport)
+	return err == nil && (port == "443" || ":"+port == n.Private.port) && n.Resolve(hostport).Plane != None
+}
+
 // Hosts are the names of both families that a certificate must cover.
 func (n *Names) Hosts() []string {
 	hosts := append(n.Private.Hosts(), n.Public.Hosts()...)

@@ -68,3 +68,13 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
+
+func TestServes(t *testing.T) {
+	n := New("postern.localhost", 8443)
+	for target, want := range map[string]bool{"kv.vault.azure.net:443": true, "kv.vault.azure.net:8443": true, "kv.vault.postern.localhost:8443": true,
+		"kv.vault.azure.net:22": false, "kv.vault.azure.net": false, "example.test:443": false, "localhost:8443": false} {
+		if got := n.Serves(target); got != want {
+			t.Errorf("Serves(%q) = %v, want %v", target, got, want)
+		}
+	}
+}
