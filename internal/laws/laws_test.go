@@ -186,10 +186,10 @@ func TestNamesSaySomething(t *testing.T) {
 var floors = [][]string{
 	{"access", "internal/fault", "internal/ordered", "internal/profile", "internal/region", "internal/names", "internal/laws",
 		"internal/seal", "internal/store", "internal/throttle"},
-	{"internal/roles", "internal/config", "internal/store/storetest", "internal/perimeter", "internal/pki"},
+	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki"},
 	{"internal/store/memory", "internal/store/bolt", "internal/journal"},
 	{"internal/estate", "internal/vault", "internal/entra"},
-	{"internal/iac", "internal/admission"},
+	{"internal/iac", "internal/admission", "internal/perimeter"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
 	{"internal/arm/privatelink"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network", "internal/posture"},

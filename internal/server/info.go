@@ -20,13 +20,15 @@ type Info struct {
 	PID     int       `json:"pid"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	// Listen are the bound addresses; Proxy and Metrics are "" when off.
-	Listen  []string `json:"listen"`
-	Proxy   string   `json:"proxy,omitempty"`
-	Metrics string   `json:"metrics,omitempty"`
-	Suffix  string   `json:"suffix"`
-	Port    int      `json:"port"`
-	Admin   Admin    `json:"admin"`
+	// Listen are the bound addresses; Proxy, Metrics and ProxyProtocol are
+	// "" when off.
+	Listen        []string `json:"listen"`
+	Proxy         string   `json:"proxy,omitempty"`
+	Metrics       string   `json:"metrics,omitempty"`
+	ProxyProtocol string   `json:"proxyProtocol,omitempty"`
+	Suffix        string   `json:"suffix"`
+	Port          int      `json:"port"`
+	Admin         Admin    `json:"admin"`
 }
 
 // Names are the names by which the server is reached.
@@ -71,6 +73,9 @@ func (s *Server) Info() *Info {
 	}
 	if s.metricsAt != nil {
 		i.Metrics = s.metricsAt.Addr().String()
+	}
+	if s.hopsAt != nil {
+		i.ProxyProtocol = s.hopsAt.Addr().String()
 	}
 	return i
 }

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"postern/internal/fault"
 	"postern/internal/keyvault"
 	"postern/internal/names"
-	"postern/internal/perimeter"
 	"postern/internal/profile"
 	"postern/internal/roles"
 )
@@ -34,10 +31,6 @@ const (
 func newHTTPServer(h http.Handler, errorLog *log.Logger) *http.Server {
 	return &http.Server{Handler: h, ErrorLog: errorLog, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
-}
-
-func connContext(ctx context.Context, c net.Conn) context.Context {
-	return perimeter.ConnContext(ctx, c)
 }
 
 // denialNote is what the log adds to a refusal by the network rules, so that
@@ -68,12 +61,12 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // misdirected answers requests to names that are not the server's.
-func misdirected(w http.ResponseWriter, r *http.Request) {
+func (s *Server) misdirected(w http.ResponseWriter, r *http.Request) {
 	e := fault.New(http.StatusMisdirectedRequest, "MisdirectedRequest", "This server has no such host name.")
 	if r.URL.Path == "/healthstatus" && r.Method == http.MethodGet {
 		// Documentation: it "doesn't care if you are using the hostname or
 		// IP address".
-		w.Header().Set("x-ms-keyvault-network-info", keyvault.NetworkInfo(perimeter.Origin(r)))
+		w.Header().Set("x-ms-keyvault-network-info", keyvault.NetworkInfo(s.perimeter.Origin(r)))
 		_, _ = io.WriteString(w, `"OK"`)
 		return
 	}
@@ -85,13 +78,13 @@ func misdirected(w http.ResponseWriter, r *http.Request) {
 // planes makes the handlers of all planes.
 func (s *Server) planes(prof *profile.Profile) http.Handler {
 	h := &hosts{names: s.names, count: s.metrics}
-	h.planes[names.None] = http.HandlerFunc(misdirected)
+	h.planes[names.None] = http.HandlerFunc(s.misdirected)
 	h.planes[names.Login] = s.directory.Login(s.names, s.options.Log)
 	h.planes[names.Graph] = s.directory.Graph(s.names, s.directory.Verifier(entra.GraphAudiences(s.names)))
 	h.planes[names.Management] = s.management(prof)
 	h.planes[names.Vault] = keyvault.Handler(keyvault.Deps{
-		Snapshot: s.estate.Snapshot, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
-		Origin: perimeter.Origin, Admission: s.admission, Names: s.names, Now: s.options.Now,
+		Snapshot: s.estate.Effective, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
+		Origin: s.perimeter.Origin, Admission: s.admission, Names: s.names, Now: s.options.Now,
 		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote,
 	})
 	return h
@@ -100,7 +93,7 @@ func (s *Server) planes(prof *profile.Profile) http.Handler {
 // management makes the control plane.
 func (s *Server) management(prof *profile.Profile) http.Handler {
 	return arm.New(arm.Deps{
-		Estate: s.estate, Admission: s.admission, Names: s.names, Profile: prof, Origin: perimeter.Origin,
+		Estate: s.estate, Admission: s.admission, Names: s.names, Profile: prof, Origin: s.perimeter.Origin,
 		Verifier: s.directory.Verifier(entra.ManagementAudiences(s.names)),
 		Tenants: func() []arm.Tenant {
 			var list []arm.Tenant

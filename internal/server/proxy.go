@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/names"
+	"postern/internal/perimeter"
 )
 
 // proxy is the CONNECT proxy. It connects to two sorts of hosts: those that
@@ -39,7 +40,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, http.StatusMethodNotAllowed, "this is a CONNECT proxy; set it as HTTPS_PROXY, not as HTTP_PROXY")
 	case len(target) > maxTarget || !wellFormed(target):
 		p.refuse(w, r, http.StatusBadRequest, "the target is not HOST:PORT")
-	case p.names.Resolve(target).Plane != names.None:
+	case p.names.Serves(target):
 		p.hand(w, r)
 	case slices.Contains(*p.passThrough.Load(), strings.ToLower(target)):
 		p.connect(w, r)
@@ -89,7 +90,7 @@ func (p *proxy) hand(w http.ResponseWriter, r *http.Request) {
 	if n := rw.Reader.Buffered(); n > 0 {
 		conn = &unread{Conn: conn, rest: io.LimitReader(rw.Reader, int64(n))}
 	}
-	if !p.own.give(conn) {
+	if !p.own.give(perimeter.Handed(conn)) {
 		conn.Close()
 	}
 }

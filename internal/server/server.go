@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"postern/internal/estate"
 	"postern/internal/journal"
 	"postern/internal/names"
+	"postern/internal/perimeter"
 	"postern/internal/pki"
 	"postern/internal/profile"
 	"postern/internal/seal"
@@ -61,6 +63,9 @@ type Server struct {
 	admin     Admin
 
 	listeners []net.Listener // of the TLS port
+	perimeter *perimeter.Attributor
+	hopsAt    net.Listener   // of the balancers; nil when off
+	hops      []net.Listener // connections with a PROXY header
 	own       *handover
 	proxy     *proxy
 	proxyAt   net.Listener // nil when off
@@ -149,7 +154,7 @@ func (s *Server) listen(ctx context.Context) error {
 	for _, extra := range []struct {
 		address string
 		at      *net.Listener
-	}{{s.config.Proxy.Listen, &s.proxyAt}, {s.config.Metrics.Listen, &s.metricsAt}} {
+	}{{s.config.Proxy.Listen, &s.proxyAt}, {s.config.Metrics.Listen, &s.metricsAt}, {s.config.Perimeter.ProxyListen, &s.hopsAt}} {
 		if extra.address == config.Off {
 			continue
 		}
@@ -187,6 +192,9 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if _, err = s.authority.TrustStore(); err != nil {
 		return err
 	}
+	if err := s.openPerimeter(ctx); err != nil {
+		return err
+	}
 	s.metrics = newMetrics(s)
 	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
 		Budget: throttle.New(s.config.Throttle.Operations, s.options.Now), Observe: s.metrics.decided}
@@ -200,7 +208,7 @@ func (s *Server) makeServers(planes http.Handler) {
 	errorLog := slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn)
 	s.main = newHTTPServer(planes, errorLog)
 	s.main.TLSConfig = s.authority.TLS()
-	s.main.ConnContext = connContext
+	s.main.ConnContext = s.perimeter.ConnContext
 	s.proxy = &proxy{names: s.names, own: s.own, log: s.options.Log}
 	s.proxy.passThrough.Store(&s.config.Proxy.PassThrough)
 	if s.proxyAt != nil {
@@ -214,8 +222,9 @@ func (s *Server) makeServers(planes http.Handler) {
 // Serve serves until ctx is done, then lets running requests finish, for
 // ten seconds at the most, and closes everything.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.listeners)+len(s.others)+1)
-	for _, l := range append(s.listeners, net.Listener(s.own)) {
+	serving := slices.Concat(s.listeners, s.hops, []net.Listener{s.own})
+	failed := make(chan error, len(serving)+len(s.others))
+	for _, l := range serving {
 		go func() { failed <- s.main.ServeTLS(l, "", "") }()
 	}
 	i := 0
@@ -226,13 +235,14 @@ func (s *Server) Serve(ctx context.Context) error {
 			go func() { failed <- server.Serve(l) }()
 		}
 	}
-	stopSweeper := s.sweep(ctx)
+	stopSweeper, stopFollowing := s.sweep(ctx), s.follow(ctx)
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 		err = fmt.Errorf("serving: %w", err)
 	}
+	stopFollowing()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	for _, server := range append(s.others, s.main) {
