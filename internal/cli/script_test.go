@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -15,7 +17,33 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		os.Exit(Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
-	}})
+	}, "waitfor": awaitFile, "spoil": spoil})
+}
+
+// waitfor FILE ends when a file is there.
+func awaitFile() {
+	for range 2000 {
+		if _, err := os.Stat(os.Args[1]); err == nil {
+			os.Exit(0)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	fmt.Fprintln(os.Stderr, "waitfor: no", os.Args[1])
+	os.Exit(1)
+}
+
+// spoil FILE changes a byte in the middle of a file.
+func spoil() {
+	text, err := os.ReadFile(os.Args[1])
+	if err == nil {
+		text[len(text)/2] ^= 1
+		err = os.WriteFile(os.Args[1], text, 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spoil:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 func TestScripts(t *testing.T) {

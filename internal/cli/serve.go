@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -173,13 +175,38 @@ func greet(out io.Writer, data string, info *server.Info, demo bool) {
 	if demo {
 		vault, secret = server.DemoVault, server.DemoSecret
 	}
-	names := info.Names()
+	names, me := info.Names(), quote(program())
 	fmt.Fprintf(out, "postern is serving %s\n\n", names.Private.VaultURL(vault))
 	fmt.Fprintln(out, "next, in another terminal:")
-	fmt.Fprintf(out, "  eval \"$(postern env --data %s)\"\n", quote(data))
-	fmt.Fprintf(out, "  postern explain --data %s --vault %s --from 203.0.113.7 --as postern-admin --do secrets/get --object %s\n",
-		quote(data), vault, secret)
-	fmt.Fprintf(out, "  postern check --data %s --server %s\n", quote(data), names.Private.ManagementURL())
+	fmt.Fprintf(out, "  eval \"$(%s env --data %s)\"\n", me, quote(data))
+	fmt.Fprintf(out, "  %s explain --data %s --vault %s --from 203.0.113.7 --as postern-admin --do secrets/get --object %s\n",
+		me, quote(data), vault, secret)
+	fmt.Fprintf(out, "  %s check --data %s --server %s\n", me, quote(data), names.Private.ManagementURL())
+}
+
+// program is what a person types to run this program: its name where the
+// shell finds it, else its path.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "postern"
+	}
+	name := filepath.Base(path)
+	if found, err := exec.LookPath(name); err == nil && sameFile(found, path) {
+		return name
+	}
+	if here, err := os.Getwd(); err == nil {
+		if relative, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(relative) {
+			return relative
+		}
+	}
+	return path
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // newLog makes the server's log. Under systemd its lines have no time, and
