@@ -109,6 +109,10 @@ type Type struct {
 	APIVersions []string
 	// Located types have the provider's locations.
 	Located bool
+	// Removable refuses the deletion of a resource's group while something
+	// outside of it, which does not go too, needs the resource; nil never
+	// does.
+	Removable func(s *estate.Snapshot, r *estate.Resource, goes func(*estate.Resource) bool) error
 	// Delete takes a resource of this type out of the estate when its
 	// resource group is deleted; nil means that it is simply removed.
 	Delete func(c *Call, d *estate.Draft, r *estate.Resource)

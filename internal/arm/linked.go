@@ -40,6 +40,21 @@ func (c *Call) Discard(d *estate.Draft, res *estate.Resource) {
 	}
 }
 
+// Removable checks that nothing which stays needs a resource or what is
+// below it.
+func (c *Call) Removable(res *estate.Resource) error {
+	below := estate.Key(res.ID) + "/"
+	goes := func(r *estate.Resource) bool { return strings.HasPrefix(estate.Key(r.ID)+"/", below) }
+	for _, child := range c.Snapshot().Under(res.ID, "") {
+		if t, ok := c.typeOf(child.Type); ok && t.Removable != nil {
+			if err := t.Removable(c.Snapshot(), child, goes); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // typeOf finds a resource type among those of the providers.
 func (c *Call) typeOf(name string) (Type, bool) {
 	for _, p := range c.plane.providers {

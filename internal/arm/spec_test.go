@@ -39,14 +39,13 @@ var otherwise = map[string]struct {
 	status int
 	reason string
 }{
-	"createVaultWithNetworkAcls":      {400, "its second IP rule is in quotes, and it names no access policies"},
-	"createKey":                       {400, "keys come later"},
-	"getKey":                          {404, "keys come later"},
-	"getKeyVersion":                   {404, "keys come later"},
-	"listKeyVersions":                 {404, "keys come later"},
-	"getPrivateEndpointConnection":    {404, "private endpoints come later"},
-	"putPrivateEndpointConnection":    {405, "private endpoints come later"},
-	"deletePrivateEndpointConnection": {405, "private endpoints come later"},
+	"createVaultWithNetworkAcls":   {400, "its second IP rule is in quotes, and it names no access policies"},
+	"createKey":                    {400, "keys come later"},
+	"getKey":                       {404, "keys come later"},
+	"getKeyVersion":                {404, "keys come later"},
+	"listKeyVersions":              {404, "keys come later"},
+	"getPrivateEndpointConnection": {404, "the vault has no private endpoint"},
+	"putPrivateEndpointConnection": {404, "the vault has no private endpoint"},
 }
 
 // TestSpecificationExamples replays the requests of the specification's

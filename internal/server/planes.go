@@ -10,6 +10,7 @@ import (
 	"postern/internal/arm"
 	armauthorization "postern/internal/arm/authorization"
 	armkeyvault "postern/internal/arm/keyvault"
+	armnetwork "postern/internal/arm/network"
 	armresources "postern/internal/arm/resources"
 	"postern/internal/entra"
 	"postern/internal/fault"
@@ -107,5 +108,5 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			return string(p.Kind), ok && p.Tenant == tenant
 		},
 		Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
-	}, armresources.Provider(), armkeyvault.Provider(), armauthorization.Provider())
+	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider())
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/arm"
+	"postern/internal/arm/privatelink"
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/journal"
@@ -37,10 +38,14 @@ func removeVault(c *arm.Call) (*arm.Answer, error) {
 	})
 }
 
-// softDelete turns a vault into a deleted one. Its role assignments are the
-// caller's to remove: a recovered vault does not get them back.
+// softDelete turns a vault into a deleted one, and disconnects its private
+// endpoints. Its role assignments are the caller's to remove: a recovered
+// vault gets back neither.
 func softDelete(c *arm.Call, d *estate.Draft, res *estate.Resource) {
-	next := *res
+	if now, ok := d.Resource(res.ID); ok {
+		res = now
+	}
+	next := *privatelink.Clear(d, res, strings.ReplaceAll(c.RequestID, "-", ""), c.Now)
 	days := 90
 	if n, err := strconv.Atoi(number(arm.Document(res).Object("properties"), "softDeleteRetentionInDays")); err == nil {
 		days = n

@@ -15,7 +15,10 @@ const (
 	root      = "/subscriptions/{subscription}" + namespace
 	inGroup   = "/subscriptions/{subscription}/resourceGroups/{group}" + namespace
 	vaultPath = inGroup + "/vaults/{vault}"
-	deleted   = root + "/locations/{location}/deletedVaults/{deleted}"
+
+	connectionPath = vaultPath + "/privateEndpointConnections/{connection}"
+
+	deleted = root + "/locations/{location}/deletedVaults/{deleted}"
 )
 
 // The actions of the provider (documentation: permissions of
@@ -31,6 +34,8 @@ const (
 	writeKey      = "Microsoft.KeyVault/vaults/keys/write"
 	readLinks     = "Microsoft.KeyVault/vaults/privateLinkResources/read"
 	readEndpoints = "Microsoft.KeyVault/vaults/privateEndpointConnections/read"
+	setEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/write"
+	cutEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/delete"
 	readPerimeter = "Microsoft.KeyVault/vaults/networkSecurityPerimeterConfigurations/read"
 	listDeletedOf = "Microsoft.KeyVault/deletedVaults/read"
 	readDeleted   = "Microsoft.KeyVault/locations/deletedVaults/read"
@@ -62,6 +67,8 @@ func Provider() arm.Provider {
 			{Name: "vaults/secrets", APIVersions: versions, Located: true},
 			{Name: "vaults/keys", APIVersions: versions, Located: true},
 			{Name: "vaults/accessPolicies", APIVersions: versions, Located: true},
+			{Name: "vaults/privateEndpointConnections", APIVersions: versions, Located: true},
+			{Name: "vaults/privateLinkResources", APIVersions: versions, Located: true},
 			{Name: "deletedVaults", APIVersions: versions},
 			{Name: "locations", APIVersions: versions},
 			{Name: "locations/deletedVaults", APIVersions: versions, Located: true},
@@ -100,9 +107,10 @@ func vaultRoutes() []arm.Route {
 		{Name: "VaultPatch", Method: http.MethodPut, Pattern: vaultPath + "/accessPolicies/{change}", Action: writePolicies,
 			Body: maxVaultBody, Handle: putPolicies},
 		{Name: "GetPrivateLinkResources", Method: http.MethodGet, Pattern: vaultPath + "/privateLinkResources", Action: readLinks, Handle: listLinks},
-		{Name: readEndpoints, Method: http.MethodGet, Pattern: vaultPath + "/privateEndpointConnections", Action: readEndpoints, Handle: listEndpoints},
-		{Name: readEndpoints, Method: http.MethodGet, Pattern: vaultPath + "/privateEndpointConnections/{connection}", Action: readEndpoints,
-			Handle: getEndpoint},
+		{Name: readEndpoints, Method: http.MethodGet, Pattern: vaultPath + "/privateEndpointConnections", Action: readEndpoints, Handle: listConnections},
+		{Name: readEndpoints, Method: http.MethodGet, Pattern: connectionPath, Action: readEndpoints, Handle: getConnection},
+		{Name: setEndpoint, Method: http.MethodPut, Pattern: connectionPath, Action: setEndpoint, Body: arm.MaxBody, Handle: putConnection},
+		{Name: cutEndpoint, Method: http.MethodDelete, Pattern: connectionPath, Action: cutEndpoint, Handle: removeConnection},
 		{Name: readPerimeter, Method: http.MethodGet, Pattern: vaultPath + "/networkSecurityPerimeterConfigurations", Action: readPerimeter,
 			Handle: noneOfVault},
 		{Name: "SecretSet", Method: http.MethodPut, Pattern: vaultPath + "/secrets/{secret}", Action: writeSecret, Body: arm.MaxBody, Handle: putSecret},

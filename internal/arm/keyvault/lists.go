@@ -1,12 +1,10 @@
 package keyvault
 
 import (
-	"net/http"
 	"strings"
 
 	"postern/access"
 	"postern/internal/arm"
-	"postern/internal/fault"
 	"postern/internal/ordered"
 )
 
@@ -25,43 +23,6 @@ func listLinks(c *arm.Call) (*arm.Answer, error) {
 			ordered.Member{Name: "groupId", Value: "vault"},
 			ordered.Member{Name: "requiredMembers", Value: []any{"default"}},
 			ordered.Member{Name: "requiredZoneNames", Value: []any{"privatelink.vaultcore.azure.net"}})})}), nil
-}
-
-// endpoints are the private endpoint connections of the vault.
-func endpoints(c *arm.Call) ([]any, error) {
-	res, err := theVault(c, c.Snapshot())
-	if err != nil {
-		return nil, err
-	}
-	v, _ := arm.Document(res).Object("properties").Get("privateEndpointConnections")
-	list, _ := v.([]any)
-	return list, nil
-}
-
-// listEndpoints is PrivateEndpointConnections_ListByResource.
-func listEndpoints(c *arm.Call) (*arm.Answer, error) {
-	list, err := endpoints(c)
-	if err != nil {
-		return nil, err
-	}
-	return arm.List(list), nil
-}
-
-// getEndpoint is PrivateEndpointConnections_Get.
-func getEndpoint(c *arm.Call) (*arm.Answer, error) {
-	list, err := endpoints(c)
-	if err != nil {
-		return nil, err
-	}
-	for _, item := range list {
-		o, _ := item.(*ordered.Object)
-		id := o.Text("id")
-		if strings.EqualFold(id[strings.LastIndexByte(id, '/')+1:], c.Vars["connection"]) {
-			return arm.OK(o), nil
-		}
-	}
-	return nil, fault.New(http.StatusNotFound, "PrivateEndpointConnectionNotFound",
-		"The private endpoint connection '%s' of vault '%s' was not found.", c.Vars["connection"], c.Vars["vault"])
 }
 
 // checkVaultName is Vaults_CheckNameAvailability of the specification.

@@ -209,6 +209,9 @@ func removeGroup(c *arm.Call) (*arm.Answer, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := c.Removable(group); err != nil {
+			return nil, err
+		}
 		c.Discard(d, group)
 		return &arm.Answer{Status: http.StatusOK}, nil
 	})
