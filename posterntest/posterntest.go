@@ -58,6 +58,25 @@ func WithThrottle(operations int) Option {
 	}
 }
 
+// WithSetting sets one setting of the configuration (docs/configuration.md):
+// WithSetting("propagation.firewall", "90s"). It panics on one that does not
+// exist or cannot have the value.
+func WithSetting(key, value string) Option {
+	return func(s *setup) {
+		s.change = append(s.change, func(c *config.Config) {
+			for _, setting := range c.Settings() {
+				if setting.Key == key {
+					if err := setting.Set(value); err != nil {
+						panic("posterntest: " + key + ": " + err.Error())
+					}
+					return
+				}
+			}
+			panic("posterntest: no setting " + key)
+		})
+	}
+}
+
 // WithProfile chooses the profile: "azure" or "documents".
 func WithProfile(name string) Option {
 	return func(s *setup) { s.change = append(s.change, func(c *config.Config) { c.Profile = name }) }

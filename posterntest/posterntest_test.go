@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestWholePath walks the thin path: a vault, a firewall, a secret, a
@@ -60,5 +62,26 @@ func TestRestart(t *testing.T) {
 	}
 	if again.TenantID != p.TenantID || again.ClientSecret != p.ClientSecret {
 		t.Fatal("the restart made another administrator")
+	}
+}
+
+// TestPropagation: with a delay, decisions see a change when it has come
+// into force, the control plane at once.
+func TestPropagation(t *testing.T) {
+	var now atomic.Int64
+	now.Store(time.Now().UnixNano())
+	p := Start(t, WithSetting("propagation.firewall", "90s"), WithClock(func() time.Time { return time.Unix(0, now.Load()) }))
+	kv := p.CreateVault("kv1")
+	p.Do("PUT", kv.URL+"/secrets/a?api-version=7.4", map[string]any{"value": "v"})
+	p.Do("PATCH", p.ManagementURL+kv.ID+"?api-version=2026-02-01", map[string]any{"properties": map[string]any{"networkAcls": map[string]any{"defaultAction": "Deny"}}})
+	if _, answer := p.Do("GET", p.ManagementURL+kv.ID+"?api-version=2026-02-01", nil); !strings.Contains(string(answer), `"defaultAction":"Deny"`) {
+		t.Fatalf("the control plane does not show the change: %s", answer)
+	}
+	if status, answer := p.Do("GET", kv.URL+"/secrets/a?api-version=7.4", nil); status != http.StatusOK {
+		t.Fatalf("GET while the firewall is under way = %d %s", status, answer)
+	}
+	now.Add(int64(91 * time.Second))
+	if status, answer := p.Do("GET", kv.URL+"/secrets/a?api-version=7.4", nil); status != http.StatusForbidden {
+		t.Fatalf("GET after it = %d %s", status, answer)
 	}
 }

@@ -180,7 +180,8 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.estate, err = estate.Open(ctx, s.store, estate.Options{Role: role}); err != nil {
+	if s.estate, err = estate.Open(ctx, s.store, estate.Options{Role: role,
+		Delays: estate.Delays(s.config.Propagation), Now: s.options.Now}); err != nil {
 		return err
 	}
 	if s.admin, err = s.bootstrap(ctx); err != nil {
