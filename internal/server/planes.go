@@ -11,6 +11,8 @@ import (
 	armauthorization "postern/internal/arm/authorization"
 	armkeyvault "postern/internal/arm/keyvault"
 	armnetwork "postern/internal/arm/network"
+	armnsp "postern/internal/arm/nsp"
+	armprivatedns "postern/internal/arm/privatedns"
 	armresources "postern/internal/arm/resources"
 	"postern/internal/entra"
 	"postern/internal/fault"
@@ -108,5 +110,7 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			return string(p.Kind), ok && p.Tenant == tenant
 		},
 		Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
-	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider())
+	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(),
+		armprivatedns.Provider(),
+		armnsp.Provider(), armnsp.Vaults())
 }

@@ -36,7 +36,6 @@ const (
 	readEndpoints = "Microsoft.KeyVault/vaults/privateEndpointConnections/read"
 	setEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/write"
 	cutEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/delete"
-	readPerimeter = "Microsoft.KeyVault/vaults/networkSecurityPerimeterConfigurations/read"
 	listDeletedOf = "Microsoft.KeyVault/deletedVaults/read"
 	readDeleted   = "Microsoft.KeyVault/locations/deletedVaults/read"
 	purgeDeleted  = "Microsoft.KeyVault/locations/deletedVaults/purge/action"
@@ -111,8 +110,6 @@ func vaultRoutes() []arm.Route {
 		{Name: readEndpoints, Method: http.MethodGet, Pattern: connectionPath, Action: readEndpoints, Handle: getConnection},
 		{Name: setEndpoint, Method: http.MethodPut, Pattern: connectionPath, Action: setEndpoint, Body: arm.MaxBody, Handle: putConnection},
 		{Name: cutEndpoint, Method: http.MethodDelete, Pattern: connectionPath, Action: cutEndpoint, Handle: removeConnection},
-		{Name: readPerimeter, Method: http.MethodGet, Pattern: vaultPath + "/networkSecurityPerimeterConfigurations", Action: readPerimeter,
-			Handle: noneOfVault},
 		{Name: "SecretSet", Method: http.MethodPut, Pattern: vaultPath + "/secrets/{secret}", Action: writeSecret, Body: arm.MaxBody, Handle: putSecret},
 		{Name: "SecretUpdate", Method: http.MethodPatch, Pattern: vaultPath + "/secrets/{secret}", Action: writeSecret, Body: arm.MaxBody,
 			Handle: patchSecret},

@@ -9,15 +9,10 @@ import (
 	"postern/internal/region"
 )
 
-// listed are the types that /resources does not show: they are not resources
-// of a group.
+// isListed reports whether /resources shows a resource: it is of a group,
+// and has a location. What has none is a part of another one.
 func isListed(res *estate.Resource) bool {
-	for _, typ := range []string{estate.TypeSubscription, estate.TypeResourceGroup, estate.TypeRoleAssignment} {
-		if strings.EqualFold(res.Type, typ) {
-			return false
-		}
-	}
-	return true
+	return res.Location != "" && !strings.EqualFold(res.Type, estate.TypeResourceGroup)
 }
 
 // listResources lists the resources of a subscription or group that the
