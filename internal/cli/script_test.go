@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		os.Exit(Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
-	}, "waitfor": awaitFile, "spoil": spoil})
+	}, "waitfor": awaitFile, "spoil": spoil, "hangup": hangUp})
 }
 
 // waitfor FILE ends when a file is there.
@@ -30,6 +32,23 @@ func awaitFile() {
 	}
 	fmt.Fprintln(os.Stderr, "waitfor: no", os.Args[1])
 	os.Exit(1)
+}
+
+// hangUp FILE sends SIGHUP to the server that wrote the file.
+func hangUp() {
+	text, err := os.ReadFile(os.Args[1])
+	var info struct{ PID int }
+	if err == nil {
+		err = json.Unmarshal(text, &info)
+	}
+	if err == nil {
+		err = syscall.Kill(info.PID, syscall.SIGHUP)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hangup:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // spoil FILE changes a byte in the middle of a file.
