@@ -114,8 +114,11 @@ func (d *Document) resource(n *iac.Node) {
 		return
 	}
 	r.Group = segment(r.ID, "resourceGroups")
-	if iac.SameFold(r.Type, iac.TypeRoleAssignment) && n.Get("properties").None() {
+	switch {
+	case iac.SameFold(r.Type, iac.TypeRoleAssignment) && n.Get("properties").None():
 		r.Body = lifted(n)
+	case ofNetwork(r.Type), iac.SameFold(r.Type, iac.TypeVault) && n.Get("properties").Kind == iac.Object:
+		r.Body = raised(n)
 	}
 	d.add(r)
 }
