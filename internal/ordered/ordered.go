@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -43,12 +45,48 @@ type Object struct {
 
 // Parse reads one JSON value, nested at most depth deep.
 func Parse(data []byte, depth int) (any, error) {
-	if !utf8.Valid(data) || !json.Valid(data) {
+	if !utf8.Valid(data) || !json.Valid(data) || !paired(data) {
 		return nil, ErrSyntax
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	return value(dec, depth)
+}
+
+// paired reports whether every escaped surrogate of a valid document stands
+// in a pair. The decoder would put U+FFFD in the place of another, and what
+// is kept would not be what was sent.
+func paired(data []byte) bool {
+	for {
+		i := bytes.IndexByte(data, '\\')
+		if i < 0 {
+			return true
+		}
+		data = data[i:]
+		unit, ok := escapedUnit(data)
+		if !ok {
+			data = data[2:] // an escape of one character
+			continue
+		}
+		data = data[6:]
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		second, ok := escapedUnit(data)
+		if !ok || utf16.DecodeRune(unit, second) == unicode.ReplacementChar {
+			return false
+		}
+		data = data[6:]
+	}
+}
+
+// escapedUnit reads \uXXXX at the beginning of data.
+func escapedUnit(data []byte) (rune, bool) {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // ParseObject reads one JSON object, nested at most depth deep.

@@ -107,3 +107,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestSurrogates: half a character is refused, not replaced.
+func TestSurrogates(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		ok   bool
+	}{
+		{`"\ud83d\ude00"`, true},
+		{`"\u0041\ud83d\ude00\n\\"`, true},
+		{`"\\ud800"`, true},
+		{`"\uFFFD"`, true},
+		{`"\ud800"`, false},
+		{`"\udc00\ud800"`, false},
+		{`"\ud800\ud800\udc00"`, false},
+		{`"\ud800x\udc00"`, false},
+		{`"\ud800\n"`, false},
+		{`"\\\ud800"`, false},
+		{`{"\uDFFF":1}`, false},
+	} {
+		if _, err := Parse([]byte(tt.text), 4); (err == nil) != tt.ok {
+			t.Errorf("Parse(%s) = %v, want ok %v", tt.text, err, tt.ok)
+		}
+	}
+}
