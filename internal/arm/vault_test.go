@@ -46,7 +46,7 @@ func TestVaultRefusals(t *testing.T) {
 		{`"accessPolicies":[` + strings.Repeat("{},", 1024) + `{}]`, "BadRequest", "An invalid value was provided for 'accessPolicies'."},
 		{`"networkAcls":{"bypass":"Some"}`, "BadRequest", "Invalid value found at properties.networkAcls.bypass: Some"},
 		{`"networkAcls":{"ipRules":[{"value":"10.0.0.0/8"}]}`, "BadRequest", "Invalid value found at properties.networkAcls.ipRules[0].value: 10.0.0.0/8 belongs to forbidden range 10.0.0.0–10.255.255.255 (private IP addresses)"},
-		{`"networkAcls":{"virtualNetworkRules":[{"id":"` + subnet + `"}]}`, "VirtualNetworkNotValid", "Error Code: SubnetsHaveNoServiceEndpointsConfigured. Error Message: Subnets app of virtual network " + strings.ToLower(strings.TrimSuffix(subnet, "/subnets/App")) + " do not have ServiceEndpoints"},
+		{`"networkAcls":{"virtualNetworkRules":[{"id":"` + subnet + `"}]}`, "VirtualNetworkNotValid", "Error Code: ResourceNotFound. Error Message: The Resource 'Microsoft.Network/virtualNetworks/VNet' under resource group 'rg' was not found."},
 	}
 	for _, row := range rows {
 		r.refused("owner", "PUT", theVault, r.vaultBody(row.more), 400, row.code, row.text)
@@ -285,7 +285,7 @@ func TestSubnetRules(t *testing.T) {
 	r := newRig(t, profile.Azure())
 	rule := `{"properties":{"networkAcls":{"virtualNetworkRules":[{"id":"` + subnet + `"%s}]}}}`
 	r.ok("owner", "PUT", theVault, r.vaultBody(""), 201)
-	r.refused("owner", "PATCH", theVault, fmt.Sprintf(rule, ""), 400, "VirtualNetworkNotValid", "collection before trying to ACL Microsoft.KeyVault resources to these subnets..")
+	r.refused("owner", "PATCH", theVault, fmt.Sprintf(rule, ""), 400, "VirtualNetworkNotValid", "Operation on Virtual Network could not be performed. StatusCode: 404 (NotFound). Error Code: ResourceNotFound.")
 	a := r.ok("owner", "PATCH", theVault, fmt.Sprintf(rule, `,"ignoreMissingVnetServiceEndpoint":true`), 200)
 	if want := `"virtualNetworkRules":[{"id":"` + strings.ToLower(subnet) + `"}]`; !strings.Contains(a.text, want) {
 		t.Errorf("the rule is not %s: %s", want, a.text)

@@ -17,10 +17,11 @@ import (
 type firewall struct {
 	profile *profile.Profile
 	// allowed holds the keys of subnets that need no further check: those
-	// the vault's rules name already. subnet tells whether a subnet exists
-	// and has the service endpoint.
+	// the vault's rules name already. subnet checks that a new rule can be
+	// made for a subnet; ignore says that it need not have the service
+	// endpoint.
 	allowed map[string]bool
-	subnet  func(id string) bool
+	subnet  func(id string, ignore bool) error
 }
 
 const atACLs = "properties.networkAcls"
@@ -208,8 +209,10 @@ func (f *firewall) subnets(list []any) ([]any, error) {
 			continue
 		}
 		seen[key] = true
-		if (ignore == nil || !*ignore) && !f.allowed[key] && !f.subnet(key) {
-			return nil, noEndpoint(key)
+		if !f.allowed[key] {
+			if err := f.subnet(id, ignore != nil && *ignore); err != nil {
+				return nil, err
+			}
 		}
 		rule.Set("id", key)
 		rule.Delete("ignoreMissingVnetServiceEndpoint")
@@ -245,17 +248,6 @@ func isName(s string) bool {
 		}
 	}
 	return s != "" && s != "." && s != ".."
-}
-
-// noEndpoint is the service's answer for a subnet that has no service
-// endpoint for Microsoft.KeyVault. A subnet that does not exist has none.
-func noEndpoint(subnet string) error {
-	network, name, _ := strings.Cut(subnet, "/subnets/")
-	return fault.New(http.StatusBadRequest, "VirtualNetworkNotValid", "Operation on Virtual Network could not be performed. StatusCode: 400"+
-		" (BadRequest). Error Code: SubnetsHaveNoServiceEndpointsConfigured. Error Message: Subnets %s of virtual network %s do not have"+
-		" ServiceEndpoints for Microsoft.KeyVault resources configured. Add Microsoft.KeyVault to subnet's ServiceEndpoints collection"+
-		" before trying to ACL Microsoft.KeyVault resources to these subnets..", name, network).
-		WithHint("az network vnet subnet update --ids " + subnet + " --service-endpoints Microsoft.KeyVault")
 }
 
 // boolean reads a flag; nil when it is absent or null.

@@ -15,7 +15,7 @@ func check(t *testing.T, p *profile.Profile, text string) (string, error) {
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	f := firewall{profile: p, subnet: func(id string) bool { return strings.HasSuffix(id, "/open") }}
+	f := firewall{profile: p, subnet: onlyOpen}
 	next, err := f.complete(acls)
 	return string(next.Bytes()), err
 }
@@ -70,6 +70,14 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// onlyOpen lets rules be made for subnets of the name open.
+func onlyOpen(id string, ignore bool) error {
+	if ignore || strings.HasSuffix(estate.Key(id), "/open") {
+		return nil
+	}
+	return networkFault("400 (BadRequest)", "SubnetsHaveNoServiceEndpointsConfigured", "Subnets "+id+" do not have it")
+}
+
 func TestFirewall(t *testing.T) {
 	const id = "/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/virtualNetworks/V/subnets/"
 	rows := []struct{ in, want string }{
@@ -113,7 +121,7 @@ func FuzzFirewall(f *testing.F) {
 			return
 		}
 		for _, p := range []*profile.Profile{profile.Azure(), profile.Documents()} {
-			fw := firewall{profile: p, subnet: func(id string) bool { return strings.HasSuffix(id, "/open") }}
+			fw := firewall{profile: p, subnet: onlyOpen}
 			next, err := fw.complete(acls)
 			if err != nil {
 				continue
@@ -143,7 +151,7 @@ func FuzzProperties(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c := completion{profile: profile.Azure(), version: "2026-02-01", subnet: func(string) bool { return true }}
+		c := completion{profile: profile.Azure(), version: "2026-02-01", subnet: func(string, bool) error { return nil }}
 		if !create {
 			c.old = ordered.New(ordered.Member{Name: "enablePurgeProtection", Value: true})
 		}

@@ -36,6 +36,7 @@ const (
 	readEndpoints = "Microsoft.KeyVault/vaults/privateEndpointConnections/read"
 	setEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/write"
 	cutEndpoint   = "Microsoft.KeyVault/vaults/privateEndpointConnections/delete"
+	joinSubnet    = "Microsoft.Network/virtualNetworks/subnets/joinViaServiceEndpoint/action"
 	listDeletedOf = "Microsoft.KeyVault/deletedVaults/read"
 	readDeleted   = "Microsoft.KeyVault/locations/deletedVaults/read"
 	purgeDeleted  = "Microsoft.KeyVault/locations/deletedVaults/purge/action"

@@ -22,7 +22,7 @@ type completion struct {
 	version string
 	// old is the properties of the vault as it is; nil for a new one.
 	old    *ordered.Object
-	subnet func(id string) bool
+	subnet func(id string, ignore bool) error
 }
 
 // readOnly are the properties that clients send back and that are the

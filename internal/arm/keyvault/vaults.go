@@ -223,7 +223,7 @@ func write(c *arm.Call, s *estate.Snapshot, sent, properties *ordered.Object, ol
 		*next, before = *old, arm.Document(old)
 	}
 	next.Location, next.Tags, next.Changed = place, tags, c.Now
-	done := completion{profile: c.Profile(), version: c.Version, old: before.Object("properties"), subnet: subnetWith(s)}
+	done := completion{profile: c.Profile(), version: c.Version, old: before.Object("properties"), subnet: subnetRule(c, s)}
 	props, err := done.complete(properties)
 	if err != nil {
 		return nil, err
@@ -256,26 +256,6 @@ func canonicalID(c *arm.Call, s *estate.Snapshot) string {
 		id = group.ID
 	}
 	return id + "/providers/" + estate.TypeVault + "/" + c.Vars["vault"]
-}
-
-// subnetWith tells whether a subnet is there and lists the service endpoint
-// of Key Vault.
-func subnetWith(s *estate.Snapshot) func(string) bool {
-	return func(id string) bool {
-		res, ok := s.Resource(id)
-		if !ok {
-			return false
-		}
-		v, _ := arm.Document(res).Object("properties").Get("serviceEndpoints")
-		list, _ := v.([]any)
-		for _, item := range list {
-			endpoint, _ := item.(*ordered.Object)
-			if service := endpoint.Text("service"); strings.EqualFold(service, "Microsoft.KeyVault") || strings.EqualFold(service, "Microsoft.KeyVault.Global") {
-				return true
-			}
-		}
-		return false
-	}
 }
 
 // note tells the record what a change did to the ways in: the rules and

@@ -151,9 +151,10 @@ func (p *plan) space(sent *ordered.Object) (*ordered.Object, []netip.Prefix, err
 	return next, spaces, nil
 }
 
-// overlapping finds the last prefix of a list that overlaps with an earlier
-// one. Prefixes contain each other or are apart, so that of those that
-// overlap two are neighbours when they are sorted.
+// overlapping finds the last prefix of a list that overlaps with another
+// one. Prefixes contain each other or are apart, so that in order of their
+// addresses each needs to be compared with one before it alone: the last that
+// is in no other.
 func overlapping(list []netip.Prefix) (last int, found bool) {
 	order := make([]int, len(list))
 	for i := range order {
@@ -166,10 +167,13 @@ func overlapping(list []netip.Prefix) (last int, found bool) {
 		return cmp.Compare(list[a].Bits(), list[b].Bits())
 	})
 	last = -1
+	outer := 0
 	for i := 1; i < len(order); i++ {
-		if list[order[i-1]].Overlaps(list[order[i]]) {
-			last = max(last, order[i-1], order[i])
+		if list[order[outer]].Overlaps(list[order[i]]) {
+			last = max(last, order[outer], order[i])
+			continue
 		}
+		outer = i
 	}
 	return last, last >= 0
 }
