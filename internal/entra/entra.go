@@ -51,6 +51,8 @@ var (
 	ErrNoTenant = errors.New("entra: no such tenant")
 	// ErrNoPrincipal: there is no such principal.
 	ErrNoPrincipal = errors.New("entra: no such principal")
+	// ErrExists: the tenant has a principal of the application already.
+	ErrExists = errors.New("entra: the tenant has a principal of this application already")
 	// ErrTaken: the domain belongs to another tenant.
 	ErrTaken = errors.New("entra: the domain belongs to another tenant")
 	// ErrName: a name or a domain is empty, too long or malformed.

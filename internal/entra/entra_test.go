@@ -112,7 +112,7 @@ func TestDirectorySurvivesReopening(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 	header := w.bearer(t, w.alice, vaultAudience)
-	more := must(w.AddSecret(ctx, w.alice.Object))(t)
+	more := must(w.AddSecret(ctx, w.alice.Object, nil))(t)
 	before := []any{w.Tenants(), w.Principals(w.home.ID), w.Principals(w.away.ID), w.jwks("x")}
 	w.reopen(t)
 	if diff := cmp.Diff(before, []any{w.Tenants(), w.Principals(w.home.ID), w.Principals(w.away.ID), w.jwks("x")}); diff != "" {
@@ -195,10 +195,10 @@ func TestRefusedChanges(t *testing.T) {
 		return err
 	}
 	for range maxSecrets - 1 {
-		must(w.AddSecret(ctx, w.stranger.Object))(t)
+		must(w.AddSecret(ctx, w.stranger.Object, nil))(t)
 	}
-	_, full := w.AddSecret(ctx, w.stranger.Object)
-	_, nobody := w.AddSecret(ctx, w.away.ID)
+	_, full := w.AddSecret(ctx, w.stranger.Object, nil)
+	_, nobody := w.AddSecret(ctx, w.away.ID, nil)
 	for _, row := range []struct {
 		name      string
 		got, want error

@@ -82,7 +82,12 @@ func (s *state) addPrincipal(r principalRecord) error {
 	}
 	s.objects[p.Object] = p
 	s.apps[appKey{p.Tenant, p.App}] = p
-	s.apps[appKey{access.GUID{}, p.App}] = p
+	// An application that is in several tenants is found, where no tenant is
+	// named, in the same one after every start.
+	home := appKey{access.GUID{}, p.App}
+	if other := s.apps[home]; other == nil || bytes.Compare(p.Object[:], other.Object[:]) <= 0 {
+		s.apps[home] = p
+	}
 	return nil
 }
 
@@ -95,6 +100,20 @@ func (p *principal) record() principalRecord {
 // one secret. The secret is returned this once; the directory keeps a salted
 // hash.
 func (d *Directory) CreateServicePrincipal(ctx context.Context, tenant access.GUID, name string) (Principal, string, error) {
+	return d.createPrincipal(ctx, tenant, d.newGUID, name, nil)
+}
+
+// CreateServicePrincipalAs is CreateServicePrincipal for an application that
+// has its id already: a first-party service in a tenant. ErrExists when the
+// tenant has it. with, when it is not nil, adds to the transaction.
+func (d *Directory) CreateServicePrincipalAs(ctx context.Context, tenant, app access.GUID, name string, with func(*store.Tx, Principal)) (Principal, string, error) {
+	if app.IsZero() {
+		return Principal{}, "", ErrNoPrincipal
+	}
+	return d.createPrincipal(ctx, tenant, func() (access.GUID, error) { return app, nil }, name, with)
+}
+
+func (d *Directory) createPrincipal(ctx context.Context, tenant access.GUID, newApp func() (access.GUID, error), name string, with func(*store.Tx, Principal)) (Principal, string, error) {
 	if !validName(name) {
 		return Principal{}, "", ErrName
 	}
@@ -108,9 +127,12 @@ func (d *Directory) CreateServicePrincipal(ctx context.Context, tenant access.GU
 		if err != nil {
 			return err
 		}
-		app, err := d.newGUID()
+		app, err := newApp()
 		if err != nil {
 			return err
+		}
+		if next.apps[appKey{tenant, app}] != nil {
+			return ErrExists
 		}
 		text, hashed, err := d.newSecret()
 		if err != nil {
@@ -123,6 +145,9 @@ func (d *Directory) CreateServicePrincipal(ctx context.Context, tenant access.GU
 		if err := d.put(tx, principalPrefix+record.Object, record); err != nil {
 			return err
 		}
+		if with != nil {
+			with(tx, created.Principal)
+		}
 		return next.addPrincipal(record)
 	})
 	if err != nil {
@@ -131,8 +156,9 @@ func (d *Directory) CreateServicePrincipal(ctx context.Context, tenant access.GU
 	return created.Principal, secret, nil
 }
 
-// AddSecret gives a principal a further secret, returned this once.
-func (d *Directory) AddSecret(ctx context.Context, object access.GUID) (string, error) {
+// AddSecret gives a principal a further secret, returned this once; with is
+// as for CreateServicePrincipalAs.
+func (d *Directory) AddSecret(ctx context.Context, object access.GUID, with func(*store.Tx, Principal)) (string, error) {
 	var secret string
 	err := d.change(ctx, func(next *state, tx *store.Tx) error {
 		p := next.objects[object]
@@ -156,6 +182,9 @@ func (d *Directory) AddSecret(ctx context.Context, object access.GUID) (string, 
 		record.Secrets = append(slices.Clone(p.secrets), hashed)
 		if err := d.put(tx, principalPrefix+record.Object, record); err != nil {
 			return err
+		}
+		if with != nil {
+			with(tx, p.Principal)
 		}
 		return next.addPrincipal(record)
 	})

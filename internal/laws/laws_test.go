@@ -186,7 +186,7 @@ func TestNamesSaySomething(t *testing.T) {
 var floors = [][]string{
 	{"access", "internal/fault", "internal/ordered", "internal/profile", "internal/region", "internal/names", "internal/laws",
 		"internal/seal", "internal/store", "internal/throttle"},
-	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki"},
+	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted"},
 	{"internal/store/memory", "internal/store/bolt", "internal/journal"},
 	{"internal/estate", "internal/vault", "internal/entra"},
 	{"internal/iac", "internal/admission", "internal/perimeter", "internal/dns"},

@@ -1,5 +1,6 @@
 // Package pki is the certificate authority that vouches for the server's
-// names, and the leaf certificate made with it.
+// names, the leaf certificate made with it, and a second authority, the
+// Platform, which vouches for clients. Neither can do the other's work.
 //
 // The authority is made on first start. Its key lies sealed in the data
 // folder; its certificate, which clients are told to trust, lies beside it
@@ -152,23 +153,29 @@ func (a *Authority) unseal(key *seal.Key, sealed []byte) error {
 	if err != nil {
 		return err
 	}
+	a.certificate, a.key, err = parseAuthority(plain)
+	return err
+}
+
+// parseAuthority reads the plain form of an authority.
+func parseAuthority(plain []byte) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	var s sealedAuthority
 	if err := json.Unmarshal(plain, &s); err != nil {
-		return err
+		return nil, nil, err
 	}
-	if a.certificate, err = x509.ParseCertificate(s.Certificate); err != nil {
-		return err
+	certificate, err := x509.ParseCertificate(s.Certificate)
+	if err != nil {
+		return nil, nil, err
 	}
 	k, err := x509.ParsePKCS8PrivateKey(s.Key)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	ec, ok := k.(*ecdsa.PrivateKey)
-	if !ok || !ec.PublicKey.Equal(a.certificate.PublicKey) {
-		return errors.New("the key is not the certificate's")
+	if !ok || !ec.PublicKey.Equal(certificate.PublicKey) {
+		return nil, nil, errors.New("the key is not the certificate's")
 	}
-	a.key = ec
-	return nil
+	return certificate, ec, nil
 }
 
 // holds reports whether the certificate vouches for all hosts, for long

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,12 +10,17 @@ import (
 	"postern/internal/config"
 	"postern/internal/estate"
 	"postern/internal/perimeter"
+	"postern/internal/pki"
 )
 
 // openPerimeter makes what knows where requests come from, and the listener
 // of the balancers.
-func (s *Server) openPerimeter(context.Context) error {
-	o := perimeter.Options{Network: s.network, Log: s.options.Log, Now: s.options.Now}
+func (s *Server) openPerimeter(ctx context.Context) error {
+	var err error
+	if s.platform, err = pki.OpenPlatform(ctx, s.store, s.root, s.options.Now); err != nil {
+		return err
+	}
+	o := perimeter.Options{Network: s.network, Platform: s.platform, Log: s.options.Log, Now: s.options.Now}
 	for _, text := range s.config.Perimeter.Balancers {
 		p, err := config.ParseRange(text)
 		if err != nil {
@@ -27,6 +33,15 @@ func (s *Server) openPerimeter(context.Context) error {
 		s.serveHops(s.perimeter.ProxyListener(s.hopsAt))
 	}
 	return nil
+}
+
+// clientTLS is the configuration of the TLS listeners: a client may show a
+// certificate of the platform's, and need not. What it is worth is asked by
+// the perimeter; the handshake never fails for it.
+func (s *Server) clientTLS() *tls.Config {
+	c := s.authority.TLS()
+	c.ClientAuth, c.ClientCAs = tls.RequestClientCert, s.platform.Pool()
+	return c
 }
 
 // serveHops adds a listener whose connections come with a header.

@@ -30,6 +30,7 @@ import (
 	"postern/internal/seal"
 	"postern/internal/store/bolt"
 	"postern/internal/throttle"
+	"postern/internal/trusted"
 )
 
 // Options is what a server is made of.
@@ -58,6 +59,7 @@ type Server struct {
 	directory *entra.Directory
 	estate    *estate.Registry
 	authority *pki.Authority
+	platform  *pki.Platform
 	admission *admission.Controller
 	metrics   *metrics
 	admin     Admin
@@ -180,7 +182,12 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.estate, err = estate.Open(ctx, s.store, estate.Options{Role: role,
+	prof, _ := profile.Named(s.config.Profile)
+	services, ok := trusted.List(prof.TrustedServices)
+	if !ok {
+		return fmt.Errorf("the profile %s names the list of trusted services %q, which does not exist", prof.Name, prof.TrustedServices)
+	}
+	if s.estate, err = estate.Open(ctx, s.store, estate.Options{Role: role, Trusted: services,
 		Delays: estate.Delays(s.config.Propagation), Now: s.options.Now}); err != nil {
 		return err
 	}
@@ -199,7 +206,6 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	s.metrics = newMetrics(s)
 	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
 		Budget: throttle.New(s.config.Throttle.Operations, s.options.Now), Observe: s.metrics.decided}
-	prof, _ := profile.Named(s.config.Profile)
 	s.makeServers(s.planes(prof))
 	return nil
 }
@@ -208,7 +214,7 @@ func (s *Server) openPlanes(ctx context.Context) error {
 func (s *Server) makeServers(planes http.Handler) {
 	errorLog := slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn)
 	s.main = newHTTPServer(planes, errorLog)
-	s.main.TLSConfig = s.authority.TLS()
+	s.main.TLSConfig = s.clientTLS()
 	s.main.ConnContext = s.perimeter.ConnContext
 	s.proxy = &proxy{names: s.names, own: s.own, log: s.options.Log}
 	s.proxy.passThrough.Store(&s.config.Proxy.PassThrough)
