@@ -93,5 +93,5 @@ func (p *Postern) VaultURL(family Family, vault string) string {
 	if family == Public {
 		return "https://" + vault + ".vault.azure.net"
 	}
-	return "https://" + vault + "." + p.suffix() + ":" + p.port()
+	return "https://" + vault + "." + p.suffix() + p.port()
 }

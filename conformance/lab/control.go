@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,29 +27,34 @@ const Group = "conformance"
 // vault has; nil is none.
 func (p *Postern) Vault(t testing.TB, name string, properties map[string]any) {
 	t.Helper()
-	c := p.administrator(t)
-	group := "/subscriptions/" + c.subscription + "/resourceGroups/" + Group
-	c.put(t, group+"?api-version=2021-04-01", map[string]any{"location": "eastus"})
+	c := p.Control(t)
+	group := "/subscriptions/" + c.Subscription + "/resourceGroups/" + Group
+	c.Put(t, group+"?api-version=2021-04-01", map[string]any{"location": "eastus"})
 	all := map[string]any{
-		"tenantId": c.tenant, "sku": map[string]any{"family": "A", "name": "standard"},
+		"tenantId": c.Tenant, "sku": map[string]any{"family": "A", "name": "standard"},
 		"enableRbacAuthorization": true, "softDeleteRetentionInDays": 7,
 	}
 	for k, v := range properties {
 		all[k] = v
 	}
-	c.put(t, group+"/providers/Microsoft.KeyVault/vaults/"+name+"?api-version=2026-02-01",
+	c.Put(t, group+"/providers/Microsoft.KeyVault/vaults/"+name+"?api-version=2026-02-01",
 		map[string]any{"location": "eastus", "properties": all})
 }
 
-// administrator is a small client of our own for preparations; the real
-// clients are what is tested.
-type administrator struct {
-	http                        *http.Client
-	base, token                 string
-	tenant, subscription, login string
+// Control is a small client of our own for the control plane, for
+// preparations; the real clients are what is tested.
+type Control struct {
+	// Tenant and Subscription are those of the first start, Client is the
+	// administrator.
+	Tenant, Subscription, Client string
+
+	http                *http.Client
+	base, login, secret string
+	token               string
 }
 
-func (p *Postern) administrator(t testing.TB) *administrator {
+// Control signs in as the administrator.
+func (p *Postern) Control(t testing.TB) *Control {
 	t.Helper()
 	env := p.Client(t, Private)
 	pem, err := os.ReadFile(filepath.Join(p.Data, "ca.pem"))
@@ -59,20 +65,26 @@ func (p *Postern) administrator(t testing.TB) *administrator {
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots},
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", p.Listen)
-		},
+		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, "tcp", p.Listen) },
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := &administrator{
+	c := &Control{
 		http:   &http.Client{Timeout: 30 * time.Second, Transport: transport},
-		base:   "https://management.postern.localhost:" + p.port(),
-		login:  "https://login.postern.localhost:" + p.port(),
-		tenant: env.Get("AZURE_TENANT_ID"), subscription: env.Get("AZURE_SUBSCRIPTION_ID"),
+		base:   "https://management.postern.localhost" + p.port(),
+		login:  "https://login.postern.localhost" + p.port(),
+		Tenant: env.Get("AZURE_TENANT_ID"), Subscription: env.Get("AZURE_SUBSCRIPTION_ID"),
+		Client: env.Get("AZURE_CLIENT_ID"), secret: env.Get("AZURE_CLIENT_SECRET"),
 	}
-	response, err := c.http.PostForm(c.login+"/"+c.tenant+"/oauth2/v2.0/token", url.Values{
-		"grant_type": {"client_credentials"}, "scope": {c.base + "/.default"},
-		"client_id": {env.Get("AZURE_CLIENT_ID")}, "client_secret": {env.Get("AZURE_CLIENT_SECRET")},
+	c.token = c.Token(t, c.base)
+	return c
+}
+
+// Token is a token of the administrator's for a resource.
+func (c *Control) Token(t testing.TB, resource string) string {
+	t.Helper()
+	response, err := c.http.PostForm(c.login+"/"+c.Tenant+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "scope": {resource + "/.default"},
+		"client_id": {c.Client}, "client_secret": {c.secret},
 	})
 	if err != nil {
 		t.Fatalf("asking for a token: %v", err)
@@ -85,30 +97,47 @@ func (p *Postern) administrator(t testing.TB) *administrator {
 	if err := json.Unmarshal(text, &answer); err != nil || answer.Token == "" {
 		t.Fatalf("asking for a token: %s: %s", response.Status, text)
 	}
-	c.token = answer.Token
-	return c
+	return answer.Token
 }
 
-func (c *administrator) put(t testing.TB, path string, body any) {
+// Put makes or changes a resource, which must succeed, and returns it.
+func (c *Control) Put(t testing.TB, path string, body any) []byte {
 	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
+	status, answer := c.Call(t, http.MethodPut, path, body)
+	if status/100 != 2 {
+		t.Fatalf("PUT %s = %d: %s", path, status, answer)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.base+path, strings.NewReader(string(text)))
+	return answer
+}
+
+// Call sends a request to the control plane; a nil body is none.
+func (c *Control) Call(t testing.TB, method, path string, body any) (status int, answer []byte) {
+	t.Helper()
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, c.base+path, content)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+c.token)
-	request.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		t.Fatalf("PUT %s: %v", path, err)
+		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); response.StatusCode/100 != 2 {
-		t.Fatalf("PUT %s = %s: %s", path, response.Status, answer)
+	if answer, err = io.ReadAll(response.Body); err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	return response.StatusCode, answer
 }
 
 // Tool makes sure that a program is there: on Debian, as root, it installs

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +34,8 @@ type Postern struct {
 	// Data is its data folder, Listen and Proxy its addresses.
 	Data, Listen, Proxy string
 
+	dial    dialer
+	run     []string
 	program string
 	log     *bytes.Buffer
 	ended   chan struct{}
@@ -44,9 +47,32 @@ type Postern struct {
 // asked to stop, and it is an error when it does not, or not with status 0.
 func Start(t testing.TB, args ...string) *Postern {
 	t.Helper()
-	p := &Postern{Data: filepath.Join(t.TempDir(), "data"), Listen: address(t), Proxy: address(t),
-		program: Program(t), log: &bytes.Buffer{}, ended: make(chan struct{})}
-	cmd := exec.Command(p.program, append([]string{"serve", "--data", p.Data, "--listen", p.Listen, "--proxy", p.Proxy}, args...)...)
+	return StartAt(t, Site{Listen: Address(t), Proxy: Address(t)}, args...)
+}
+
+// A dialer connects to an address, as net.Dialer.DialContext does.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Site is where a server runs.
+type Site struct {
+	// Run is put before the command line, such as "ip netns exec NAME".
+	Run []string
+	// Listen and Proxy are the server's addresses.
+	Listen, Proxy string
+	// Dial reaches the server from the test; nil means as it is.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// StartAt is Start at another place.
+func StartAt(t testing.TB, site Site, args ...string) *Postern {
+	t.Helper()
+	p := &Postern{Data: filepath.Join(t.TempDir(), "data"), Listen: site.Listen, Proxy: site.Proxy, dial: site.Dial,
+		run: site.Run, program: Program(t), log: &bytes.Buffer{}, ended: make(chan struct{})}
+	if p.dial == nil {
+		p.dial = new(net.Dialer).DialContext
+	}
+	line := slices.Concat(p.run, []string{p.program, "serve", "--data", p.Data, "--listen", p.Listen, "--proxy", p.Proxy}, args)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting postern: %v", err)
@@ -64,7 +90,7 @@ func Start(t testing.TB, args ...string) *Postern {
 func (p *Postern) await(t testing.TB) {
 	t.Helper()
 	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "any." + p.suffix()},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "any." + p.suffix()}, DialContext: p.dial,
 	}}
 	defer client.CloseIdleConnections()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -139,10 +165,13 @@ func (p *Postern) audit(t testing.TB) {
 // suffix is the private domain of the vaults.
 func (p *Postern) suffix() string { return "vault.postern.localhost" }
 
-// port is the port that is part of the private names.
+// port is what follows the private names: a colon and the port, or nothing.
 func (p *Postern) port() string {
 	_, port, _ := net.SplitHostPort(p.Listen)
-	return port
+	if port == "443" {
+		return ""
+	}
+	return ":" + port
 }
 
 // Run runs a command of postern on the server's data folder, which must
@@ -262,8 +291,8 @@ func Try(limit time.Duration, dir, name string, args ...string) (string, error) 
 	return string(out), err
 }
 
-// address is a loopback address that was free a moment ago.
-func address(t testing.TB) string {
+// Address is a loopback address that was free a moment ago.
+func Address(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
