@@ -99,7 +99,7 @@ func readElement(name string, item any) (any, bool) {
 	switch name {
 	case "addressPrefixes":
 		prefix, err := estate.ParseIPRule(text)
-		return text, err == nil && isText && len(text) <= 49 && prefix.IsValid() && !mapped(prefix)
+		return text, err == nil && isText && len(text) <= 49 && !strings.Contains(text, "%") && prefix.IsValid() && !mapped(prefix)
 	case "subscriptions":
 		o, _ := item.(*ordered.Object)
 		id, ok := strings.CutPrefix(estate.Key(o.Text("id")), "/subscriptions/")
