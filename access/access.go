@@ -62,10 +62,12 @@
 //     RBAC: a deny assignment that covers principal, resource and data
 //     action refuses (DenyAssigned). Then one role assignment that covers
 //     them allows (ByAssignment): its principal is the caller or one of the
-//     caller's groups, its scope is the vault or above it or the very object, and its role's
-//     data actions less its not-data-actions hold the action. The resource
-//     is the object for operations that name one and the vault for others.
-//     Otherwise NoAssignment.
+//     caller's groups, its scope is the vault or above it or the very object,
+//     its role's data actions less its not-data-actions hold the action, and
+//     its condition, if it has one, is true: what a condition says of an
+//     attribute that is absent is neither true nor false. The resource is the
+//     object for operations that name one and the vault for others. Otherwise
+//     NoAssignment.
 //
 //     Access policies: an entry of the vault's tenant whose object is the
 //     caller or one of the caller's groups, and which holds the operation's

@@ -52,7 +52,7 @@ func (a *Authority) first(p GUID, action, scope string, best int32) int32 {
 	}
 	for _, i := range a.byPrincipal[p] {
 		x := &a.assignments[i]
-		if !x.Conditional && covers(x.Scope, scope) && x.Role != nil && grants(x.Role.Actions, x.Role.NotActions, action) {
+		if !x.Conditional && x.Condition.holds(&facts{action: action}) && covers(x.Scope, scope) && x.Role != nil && grants(x.Role.Actions, x.Role.NotActions, action) {
 			return earlier(best, i)
 		}
 	}

@@ -88,7 +88,7 @@ func plainAuthorize(assignments []Assignment, denies []DenyAssignment, c *Caller
 		}
 	}
 	for i, a := range assignments {
-		if !a.Conditional && c.isPrincipal(a.Principal) && covers(a.Scope, scope) && holds(a.Role) {
+		if !a.Conditional && c.isPrincipal(a.Principal) && covers(a.Scope, scope) && holds(a.Role) && a.Condition.holds(&facts{action: action}) {
 			return reasonAndRule(Decision{Reason: ByAssignment, Rule: int32(i)})
 		}
 	}

@@ -21,6 +21,11 @@ type Vault struct {
 	endpoints map[string]int32
 	trusted   []TrustedService
 
+	// name is the vault's; conditional is set when some assignment has a
+	// condition.
+	name        string
+	conditional bool
+
 	perimeter          Perimeter
 	perimeterAddresses addressIndex
 
@@ -46,6 +51,7 @@ type grant struct {
 	ops         opset
 	index       int32
 	application GUID
+	condition   *Condition
 }
 
 // holder is what one principal holds: on the whole vault, and on objects of
@@ -77,7 +83,7 @@ type compiledDeny struct {
 func Compile(rules *Rules) *Vault {
 	v := &Vault{
 		tenant: rules.Tenant, publicAccess: rules.PublicAccess, defaultAction: rules.DefaultAction,
-		bypass: rules.Bypass, model: rules.Model, trusted: rules.Trusted, perimeter: rules.Perimeter,
+		bypass: rules.Bypass, model: rules.Model, name: rules.Name, trusted: rules.Trusted, perimeter: rules.Perimeter,
 		subnets: map[string]int32{}, endpoints: map[string]int32{},
 		principals: map[GUID]*holder{},
 	}
@@ -121,7 +127,8 @@ func (v *Vault) compileAssignments(rules *Rules) {
 		if !ok {
 			continue
 		}
-		g := grant{ops: *roleSet(roles, a.Role), index: int32(i)}
+		g := grant{ops: *roleSet(roles, a.Role), index: int32(i), condition: a.Condition}
+		v.conditional = v.conditional || a.Condition != nil
 		if kind == KindNone {
 			h := v.holder(a.Principal)
 			h.vault = addGrant(h.vault, g)
@@ -204,7 +211,7 @@ func (s opset) of(kind Kind) opset {
 func addGrant(list []grant, g grant) []grant {
 	var all opset
 	for i := range list {
-		if list[i].application.IsZero() {
+		if list[i].application.IsZero() && list[i].condition == nil {
 			all.union(&list[i].ops)
 		}
 	}

@@ -141,9 +141,13 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 			return
 		}
 	}
-	best := v.first(r.Caller.Object, r.Operation, kind, object, NoRule)
+	var f facts
+	if v.conditional {
+		f = secretFacts(v.name, r)
+	}
+	best := v.first(r.Caller.Object, r.Operation, kind, object, &f, NoRule)
 	for _, g := range r.Caller.Groups {
-		best = v.first(g, r.Operation, kind, object, best)
+		best = v.first(g, r.Operation, kind, object, &f, best)
 	}
 	if best == NoRule {
 		d.Reason = NoAssignment
@@ -154,13 +158,13 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 
 // first is the earlier of best and the first assignment of the principal
 // that allows the operation.
-func (v *Vault) first(p GUID, o Operation, kind Kind, object string, best int32) int32 {
+func (v *Vault) first(p GUID, o Operation, kind Kind, object string, f *facts, best int32) int32 {
 	holder := v.principals[p]
 	if holder == nil {
 		return best
 	}
 	for i := range holder.vault {
-		if g := &holder.vault[i]; g.ops.has(o) {
+		if g := &holder.vault[i]; g.ops.has(o) && g.condition.holds(f) {
 			best = earlier(best, g.index)
 			break
 		}
@@ -170,7 +174,7 @@ func (v *Vault) first(p GUID, o Operation, kind Kind, object string, best int32)
 	}
 	list := holder.objects[kind][object]
 	for i := range list {
-		if list[i].ops.has(o) {
+		if list[i].ops.has(o) && list[i].condition.holds(f) {
 			return earlier(best, list[i].index)
 		}
 	}

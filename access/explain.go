@@ -214,6 +214,7 @@ func (rules *Rules) permission(r *Request) Step {
 
 func (rules *Rules) assignments(r *Request) Step {
 	resource, action := rules.resource(r), r.Operation.Info().DataAction
+	f := secretFacts(rules.Name, r)
 	for i := range rules.DenyAssignments {
 		d := &rules.DenyAssignments[i]
 		if action != "" && d.denies(&r.Caller) && rules.reaches(d.Scope, resource) && d.takes(action) {
@@ -223,7 +224,7 @@ func (rules *Rules) assignments(r *Request) Step {
 	for i := range rules.Assignments {
 		a := &rules.Assignments[i]
 		if action != "" && !a.Conditional && r.Caller.isPrincipal(a.Principal) && rules.reaches(a.Scope, resource) && a.Role != nil &&
-			grants(a.Role.DataActions, a.Role.NotDataActions, action) {
+			grants(a.Role.DataActions, a.Role.NotDataActions, action) && a.Condition.holds(&f) {
 			return Step{Gate: GatePermission, Outcome: Passed, Reason: ByAssignment, Rule: int32(i)}
 		}
 	}

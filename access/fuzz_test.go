@@ -67,6 +67,26 @@ func (p pool) role() *Role {
 		&Role{Actions: []string{"*"}})
 }
 
+func (p pool) condition() *Condition {
+	return pick(p, nil, nil, nil, conditions[0], conditions[1], conditions[2], conditions[3])
+}
+
+// conditions are conditions of the kinds that the documentation shows.
+var conditions = []*Condition{
+	mustCondition("((!(ActionMatches{'Microsoft.KeyVault/vaults/secrets/getSecret/action'})) OR (@Resource[Microsoft.KeyVault/vaults/secrets:name] StringEquals 'A'))"),
+	mustCondition("@Resource[Microsoft.KeyVault/vaults:name] StringLike 'v*' && !(@Request[Microsoft.KeyVault/vaults/secrets:name] StringStartsWith 'b')"),
+	mustCondition("@Resource[Microsoft.KeyVault/vaults/secrets:name] ForAnyOfAnyValues:StringNotEquals {'a', 'b'}"),
+	mustCondition("NOT (@Principal[Microsoft.Directory/CustomSecurityAttributes/Id:x_y] StringEquals 'z') OR Exists @Resource[Microsoft.KeyVault/vaults:name]"),
+}
+
+func mustCondition(text string) *Condition {
+	c, err := ParseCondition(text)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 func (p pool) rules() *Rules {
 	words := func() []string {
 		return many(p, 2, func() string { return pick(p, "get", "LIST", "all", "set", "manageissuers", "") })
@@ -89,7 +109,7 @@ func (p pool) rules() *Rules {
 			return Policy{p.guid(), p.guid(), pick(p, GUID{}, p.guid()), words(), words(), words()}
 		}),
 		Assignments: many(p, 5, func() Assignment {
-			return Assignment{Principal: p.guid(), Scope: p.scope(), Role: p.role(), Conditional: p.IntN(8) == 0}
+			return Assignment{Principal: p.guid(), Scope: p.scope(), Role: p.role(), Conditional: p.IntN(8) == 0, Condition: p.condition()}
 		}),
 		DenyAssignments: many(p, p.IntN(2), func() DenyAssignment {
 			return DenyAssignment{Everyone: p.IntN(3) == 0, Principals: many(p, 2, p.guid), Exclude: many(p, 1, p.guid), Scope: p.scope(), Role: p.role()}

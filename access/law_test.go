@@ -16,7 +16,7 @@ import (
 // TestImports: the decision rests on the standard library alone, and on
 // nothing in it that does I/O or reads a clock.
 func TestImports(t *testing.T) {
-	allowed := []string{"encoding/binary", "encoding/hex", "errors", "net/netip", "slices", "strings"}
+	allowed := []string{"encoding/binary", "encoding/hex", "errors", "net/netip", "slices", "strconv", "strings"}
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files: %v", err)

@@ -112,8 +112,10 @@ type Assignment struct {
 	// case does not matter.
 	Scope string
 	Role  *Role
-	// Conditional marks an assignment with a condition that this version
-	// cannot evaluate: it grants nothing.
+	// Condition must hold for the assignment to grant anything; nil for
+	// none. Conditional marks an assignment with a condition that could not
+	// be read: it grants nothing.
+	Condition   *Condition
 	Conditional bool
 }
 
