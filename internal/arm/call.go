@@ -118,7 +118,7 @@ func (p *Plane) newCall(r *http.Request) *Call {
 		c.Family = p.deps.Names.Private
 	}
 	c.rec = &journal.Record{Time: c.Now, OperationName: r.Method, Category: "Administrative", CorrelationID: c.CorrelationID,
-		RequestURI: "https://" + r.Host + journal.Address(r.URL.RequestURI(), parameters), ClientInfo: r.UserAgent(), CallerIP: remoteAddr(r)}
+		RequestURI: cut("https://" + r.Host + journal.Address(r.URL.RequestURI(), parameters)), ClientInfo: cut(r.UserAgent()), CallerIP: remoteAddr(r)}
 	if p.deps.Origin != nil {
 		c.rec.CallerIP = p.deps.Origin(r).Addr
 	}
@@ -126,6 +126,17 @@ func (p *Plane) newCall(r *http.Request) *Call {
 		c.rec.TLSVersion = map[uint16]string{0x0303: "TLS1_2", 0x0304: "TLS1_3"}[r.TLS.Version]
 	}
 	return c
+}
+
+// maxLogged bounds what of a client's text goes into a record: the calls of
+// strangers are recorded too.
+const maxLogged = 2048
+
+func cut(s string) string {
+	if len(s) > maxLogged {
+		return strings.ToValidUTF8(s[:maxLogged], "")
+	}
+	return s
 }
 
 // headerID is a client's identifier when it is fit to be sent back and
