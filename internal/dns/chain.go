@@ -77,6 +77,11 @@ func (w *walker) hop(name string, t Type) hop {
 	if h.authority != nil {
 		covering = h.authority.Zone
 	}
+	if covering == privateZone {
+		// In public it is a part of the other: who forwards
+		// vaultcore.azure.net means both.
+		covering = coreZone
+	}
 	if w.forwarded(name, covering) {
 		return hop{name: name, why: whyForward, link: h.link, fell: h.fell, elsewhere: true}
 	}

@@ -159,6 +159,7 @@ func TestForwardedDomains(t *testing.T) {
 		{[]string{"vaultcore.azure.net."}, "plain.vault.azure.net.", "NOERROR plain.vault.azure.net. 60 CNAME data-prod-weu.vaultcore.azure.net. -> data-prod-weu.vaultcore.azure.net."},
 		{[]string{"vaultcore.azure.net."}, "myvault.vault.azure.net.", "NOERROR " + toLink + linked + "10 A 10.0.3.4"},
 		{[]string{"privatelink.vaultcore.azure.net."}, "myvault.vault.azure.net.", "NOERROR " + toLink + "-> myvault.privatelink.vaultcore.azure.net."},
+		{[]string{"vaultcore.azure.net."}, "other.privatelink.vaultcore.azure.net.", "NXDOMAIN SOA privatelink.vaultcore.azure.net."},
 		{[]string{"azure.net."}, "myvault.vault.azure.net.", "NOERROR " + toLink + linked + "10 A 10.0.3.4"},
 		{[]string{"azure.net."}, "x.azure.net.", "REFUSED -> x.azure.net."},
 		{[]string{"."}, "login.microsoftonline.com.", "NOERROR login.microsoftonline.com. 60 A 198.51.100.1"},
@@ -169,4 +170,12 @@ func TestForwardedDomains(t *testing.T) {
 		v.Forward = c.forward
 		ask(t, v, c.name, TypeA, c.want)
 	}
+}
+
+// TestForwardedDomainsOutside: without a private zone, who forwards
+// vaultcore.azure.net forwards the privatelink names with it.
+func TestForwardedDomainsOutside(t *testing.T) {
+	v := view(outside, drawing()...)
+	v.Forward = []string{"vaultcore.azure.net."}
+	ask(t, v, "myvault.vault.azure.net.", TypeA, "NOERROR "+toLink+"-> myvault.privatelink.vaultcore.azure.net.")
 }
