@@ -235,6 +235,9 @@ func TestRecordSets(t *testing.T) {
 	if s := r.ok(200, "PATCH", zone+"/SOA/@", `{"properties":{"soaRecord":{"minimumTtl":20}}}`); s.at("properties/soaRecord/minimumTtl") != 20.0 || s.at("properties/soaRecord/retryTime") != 300.0 {
 		t.Errorf("SOA = %s", s.text)
 	}
+	if s := r.ok(200, "PUT", zone+"/SOA/@", `{"properties":{"ttl":60,"soaRecord":{"email":"admin.contoso.example","minimumTtl":null}}}`); s.at("properties/soaRecord/minimumTtl") != 20.0 || s.at("properties/soaRecord/email") != "admin.contoso.example" {
+		t.Errorf("SOA = %s", s.text)
+	}
 	r.ok(200, "DELETE", zone+"/A/web.eu", "")
 	r.ok(204, "DELETE", zone+"/A/web.eu", "")
 	r.refused(404, "NotFound", "'web.eu'", "GET", zone+"/A/web.eu", "")

@@ -99,12 +99,12 @@ func putRecordSet(k *kind) func(*arm.Call) (*arm.Answer, error) {
 			if err != nil {
 				return nil, err
 			}
-			props, err := k.complete(name, zone.Name, sent.Object("properties"))
+			id := recordID(zone, k, name)
+			old, exists := s.Resource(id)
+			props, err := k.complete(name, zone.Name, k.filled(sent.Object("properties"), old))
 			if err != nil {
 				return nil, err
 			}
-			id := recordID(zone, k, name)
-			old, exists := s.Resource(id)
 			if err := c.Precondition(old, describe(name)); err != nil {
 				return nil, err
 			}
@@ -120,6 +120,24 @@ func putRecordSet(k *kind) func(*arm.Call) (*arm.Answer, error) {
 			return tagged(status, doc), nil
 		})
 	}
+}
+
+// filled is the properties of a PUT with what they leave out of the SOA
+// record as it is: az sends only the fields that it was told to change.
+func (k *kind) filled(sent *ordered.Object, old *estate.Resource) *ordered.Object {
+	given := sent.Object(k.member)
+	if k.name != "SOA" || old == nil || given == nil {
+		return sent
+	}
+	record := arm.Document(old).Object("properties").Object(k.member)
+	for _, m := range given.Members() {
+		if m.Value != nil {
+			record.Set(m.Name, m.Value)
+		}
+	}
+	next := sent.Clone()
+	next.Set(k.member, record)
+	return next
 }
 
 // patchRecordSet merges properties into those of a record set; a list
