@@ -85,3 +85,26 @@ func TestPropagation(t *testing.T) {
 		t.Fatalf("GET after it = %d %s", status, answer)
 	}
 }
+
+// TestCondition: an assignment with a condition grants what it says.
+func TestCondition(t *testing.T) {
+	p := Start(t)
+	kv := p.CreateVault("kv1")
+	reader := p.CreatePrincipal("reader")
+	for _, name := range []string{"mine", "yours"} {
+		p.Do("PUT", kv.URL+"/secrets/"+name+"?api-version=7.4", map[string]any{"value": "v"})
+	}
+	status, answer := p.Do("PUT", p.ManagementURL+kv.ID+"/providers/Microsoft.Authorization/roleAssignments/11111111-1111-1111-1111-111111111111?api-version=2022-04-01",
+		map[string]any{"properties": map[string]any{"principalId": reader.ObjectID, "principalType": "ServicePrincipal",
+			"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/4633458b-17de-408a-b874-0445c86b69e6", "conditionVersion": "2.0",
+			"condition": "((!(ActionMatches{'Microsoft.KeyVault/vaults/secrets/getSecret/action'})) OR (@Resource[Microsoft.KeyVault/vaults/secrets:name] StringEquals 'mine'))"}})
+	if status != http.StatusCreated {
+		t.Fatalf("assigning = %d %s", status, answer)
+	}
+	token := p.TokenFor(reader.ClientID, reader.Secret, p.names.Private.VaultResource())
+	for path, want := range map[string]int{"/secrets/mine": 200, "/secrets/yours": 403, "/secrets": 200} {
+		if status, answer := p.DoAs(token, "GET", kv.URL+path+"?api-version=7.4", nil); status != want {
+			t.Errorf("GET %s = %d %s, want %d", path, status, answer, want)
+		}
+	}
+}

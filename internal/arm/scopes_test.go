@@ -230,8 +230,10 @@ func TestRoleAssignmentRefusals(t *testing.T) {
 	}{
 		{"owner", theVault, "mine", good, 400, "InvalidRoleAssignmentId", "must be a GUID"},
 		{"owner", theVault, newGUID(), `{}`, 400, "InvalidRequestContent", "'properties' is required"},
-		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"condition":"@Resource[x:y] StringEquals 'z'"`), 400, "RoleAssignmentConditionNotSupported", "'condition' is not supported"},
-		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"CONDITION":{}`), 400, "RoleAssignmentConditionNotSupported", ""},
+		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"condition":"@Resource[x:y] StringEquals 'z'"`), 400, "InvalidRoleAssignmentConditionVersion", "must be '2.0'"},
+		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"condition":"@Resource[x:y] Equals 'z'","conditionVersion":"2.0"`), 400, "InvalidRoleAssignmentCondition", "expected an operator"},
+		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"conditionVersion":"2.0"`), 400, "InvalidRoleAssignmentCondition", "needs the property"},
+		{"owner", theVault, newGUID(), assignmentBody("Reader", stranger, `,"CONDITION":{}`), 400, "InvalidRequestContent", ""},
 		{"owner", theVault, newGUID(), assignmentBody("Reader", "bob", ""), 400, "InvalidPrincipalId", ""},
 		{"owner", theVault, newGUID(), strings.Replace(good, "acdd72a7", "acdd72a8", 1), 400, "RoleDefinitionDoesNotExist", "does not exist"},
 		{"owner", theVault, newGUID(), assignmentBody("Reader", nobody, ""), 400, "PrincipalNotFound", "Principal " + strings.ReplaceAll(nobody, "-", "") + " does not exist in the directory " + r.tenant.ID.String()},

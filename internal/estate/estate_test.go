@@ -114,6 +114,11 @@ func TestConditionsGrantNothing(t *testing.T) {
 	if !v.Rules.Assignments[0].Conditional || len(problems) != 1 {
 		t.Errorf("assignment = %+v, problems %v", v.Rules.Assignments[0], problems)
 	}
+	a.Body = json.RawMessage(strings.Replace(string(a.Body), "(x)", "true BoolEquals false", 1))
+	s, problems = New([]*Resource{vaultResource("v", ""), a}, options)
+	if v, _ = s.Vault("v"); v.Rules.Assignments[0].Condition == nil || len(problems) != 0 {
+		t.Errorf("assignment = %+v, problems %v, want its condition", v.Rules.Assignments[0], problems)
+	}
 }
 
 // TestRegistryIsNew: after any changes the snapshot is the one that a fresh

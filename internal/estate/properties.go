@@ -282,8 +282,11 @@ func assignment(res *Resource, o Options) (access.Assignment, []Problem) {
 		a.Scope = strings.TrimRight(a.Scope, "/")
 	}
 	if p.Condition != nil && *p.Condition != "" {
-		a.Conditional = true
-		r.problem("properties.condition", "conditions are not evaluated: the assignment grants nothing")
+		condition, err := access.ParseCondition(*p.Condition)
+		if err != nil {
+			r.problem("properties.condition", "%v: the assignment grants nothing", err)
+		}
+		a.Condition, a.Conditional = condition, err != nil
 	}
 	role := p.RoleDefinitionID[strings.LastIndexByte(p.RoleDefinitionID, '/')+1:]
 	if o.Role != nil {

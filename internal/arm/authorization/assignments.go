@@ -73,6 +73,38 @@ type request struct {
 	principal     access.GUID
 	principalType string
 	description   string
+	// condition is "" for none; its version is 2.0.
+	condition string
+}
+
+// conditionVersion is the version of conditions (documented:
+// conditions-format).
+const conditionVersion = "2.0"
+
+// readCondition reads and checks the condition. One that cannot be read is
+// refused: without it the assignment would grant more than it says.
+func (r *request) readCondition(props *ordered.Object) error {
+	for _, name := range []string{"condition", "conditionVersion"} {
+		if v, _ := props.Get(name); v != nil {
+			if _, ok := v.(string); !ok {
+				return invalid("The property '" + name + "' must be a string.")
+			}
+		}
+	}
+	r.condition = props.Text("condition")
+	version := props.Text("conditionVersion")
+	switch {
+	case r.condition == "" && version == "":
+		return nil
+	case r.condition == "":
+		return fault.New(http.StatusBadRequest, "InvalidRoleAssignmentCondition", "The property 'conditionVersion' needs the property 'condition'.")
+	case version != conditionVersion:
+		return fault.New(http.StatusBadRequest, "InvalidRoleAssignmentConditionVersion", "The condition version '%s' is not valid: it must be '2.0'.", version)
+	}
+	if _, err := access.ParseCondition(r.condition); err != nil {
+		return fault.New(http.StatusBadRequest, "InvalidRoleAssignmentCondition", "The condition is not valid: %s.", strings.TrimPrefix(err.Error(), "access: ")).Because(err)
+	}
+	return nil
 }
 
 // readRequest reads and checks the body of a PUT.
@@ -90,12 +122,11 @@ func readRequest(c *arm.Call) (*request, error) {
 	if props == nil {
 		return nil, invalid("The property 'properties' is required.")
 	}
-	for _, name := range []string{"condition", "conditionVersion", "delegatedManagedIdentityResourceId"} {
-		if v, _ := props.Get(name); v != nil && v != "" {
-			return nil, fault.New(http.StatusBadRequest, "RoleAssignmentConditionNotSupported", "The property '%s' is not supported by this"+
-				" server yet. The role assignment was not created, because without it it would grant more than it says.", name).
-				WithHint("Leave the condition out, or assign the role at a smaller scope, such as one object.")
-		}
+	if v, _ := props.Get("delegatedManagedIdentityResourceId"); v != nil && v != "" {
+		return nil, invalid("The property 'delegatedManagedIdentityResourceId' is not supported by this server.")
+	}
+	if err := r.readCondition(props); err != nil {
+		return nil, err
 	}
 	if r.principal, err = access.ParseGUID(props.Text("principalId")); err != nil || r.principal.IsZero() {
 		return nil, fault.New(http.StatusBadRequest, "InvalidPrincipalId", "A valid principal ID must be provided for role assignment.")
@@ -230,6 +261,10 @@ func (r *request) resource(c *arm.Call) (*estate.Resource, *ordered.Object) {
 		ordered.Member{Name: "description", Value: nil})
 	if r.description != "" {
 		props.Set("description", r.description)
+	}
+	if r.condition != "" {
+		props.Set("condition", r.condition)
+		props.Set("conditionVersion", conditionVersion)
 	}
 	id := assignmentID(r.scope, r.name)
 	doc := ordered.New(
