@@ -14,6 +14,9 @@ import (
 	"postern/internal/arm"
 	armauthorization "postern/internal/arm/authorization"
 	armkeyvault "postern/internal/arm/keyvault"
+	armnetwork "postern/internal/arm/network"
+	armnsp "postern/internal/arm/nsp"
+	armprivatedns "postern/internal/arm/privatedns"
 	armresources "postern/internal/arm/resources"
 	"postern/internal/estate"
 	"postern/internal/keyvault"
@@ -201,7 +204,8 @@ func TestPathsWithoutRoute(t *testing.T) {
 
 // armRoutes are the operations of the control plane.
 func armRoutes() []arm.Route {
-	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(), armauthorization.Provider()).Routes()
+	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(),
+		armprivatedns.Provider(), armnsp.Provider(), armnsp.Vaults()).Routes()
 }
 
 // fill puts values into the variables of a pattern.

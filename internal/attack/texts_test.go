@@ -69,6 +69,34 @@ func text(code, inner string, lines ...string) string {
 	return `{"error":{"code":"` + code + `","message":` + message + inner + `}}`
 }
 
+// callerText is a caller as the texts name one.
+func callerText(p *posterntest.Postern, who posterntest.Principal) string {
+	return "appid=" + who.ClientID + ";oid=" + who.ObjectID + ";iss=https://sts.windows.net/" + p.TenantID + "/"
+}
+
+func place(vault string) string { return "Vault: " + vault + ";location=eastus" }
+
+// deniedByRole is A1, for kv1 or an object of it.
+func deniedByRole(p *posterntest.Postern, who posterntest.Principal, action, object string) string {
+	return text("Forbidden", "ForbiddenByRbac", "Caller is not authorized to perform action on resource.",
+		"If role assignments, deny assignments or role definitions were changed recently, please observe propagation time.",
+		"Caller: "+callerText(p, who), "Action: 'Microsoft.KeyVault/vaults/secrets/"+action+"'",
+		"Resource: '/subscriptions/"+p.SubscriptionID+"/resourcegroups/postern/providers/microsoft.keyvault/vaults/kv1"+object+"'",
+		"Assignment: (not found)", "DenyAssignmentId: null", "DecisionReason: 'DeniedWithNoValidRBAC' ", place("kv1"), "")
+}
+
+// deniedByPolicy is A2.
+func deniedByPolicy(p *posterntest.Postern, who posterntest.Principal, permission string) string {
+	return text("Forbidden", "ForbiddenByPolicy", "The user, group or application '"+callerText(p, who)+"' does not have secrets "+permission+
+		" permission on key vault 'policies;location=eastus'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287")
+}
+
+// missing is the 404 of a secret or a version of it.
+func missing(id string) string {
+	return text("SecretNotFound", "", "A secret with (name/id) "+id+" was not found in this key vault. If you recently deleted this secret you may be able to"+
+		" recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182")
+}
+
 // TestDenialTexts holds every refusal of semantics.md §1.3 to §1.5 and
 // clients.md §5 to its bytes, through the whole server. The lengths are
 // those of recorded answers.
@@ -76,20 +104,7 @@ func TestDenialTexts(t *testing.T) {
 	t.Parallel()
 	c := &clock{}
 	p, foreign := withForeigner(t, c.option())
-	p.CreateVault("kv1")
-	p.CreateVault("policies", map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{}})
-	p.CreateVault("protected", map[string]any{"enablePurgeProtection": true})
-	for name, properties := range closedVaults {
-		p.CreateVault(name, properties)
-	}
-	for _, name := range []string{"disabled", "deleted", "live"} {
-		setSecret(t, p, "kv1", name, "v")
-	}
-	must(t, p, "PATCH", p.VaultURL("kv1")+"/secrets/disabled"+api, map[string]any{"attributes": map[string]any{"enabled": false}})
-	must(t, p, "DELETE", p.VaultURL("kv1")+"/secrets/deleted"+api, nil)
-	setSecret(t, p, "protected", "kept", "v")
-	must(t, p, "DELETE", p.VaultURL("protected")+"/secrets/kept"+api, nil)
-
+	prepareTexts(t, p)
 	stranger := p.CreatePrincipal("texts-stranger")
 	admin := p.Token(vaultResource)
 	c.move(-2 * time.Hour)
@@ -100,24 +115,7 @@ func TestDenialTexts(t *testing.T) {
 	parts := strings.Split(admin, ".")
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"nobody","typ":"JWT"}`))
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
-	caller := "appid=" + p.ClientID + ";oid=" + p.ObjectID + ";iss=https://sts.windows.net/" + p.TenantID + "/"
-	noRights := "appid=" + stranger.ClientID + ";oid=" + stranger.ObjectID + ";iss=https://sts.windows.net/" + p.TenantID + "/"
-	place := func(vault string) string { return "Vault: " + vault + ";location=eastus" }
-	a1 := func(action, object string) string {
-		return text("Forbidden", "ForbiddenByRbac", "Caller is not authorized to perform action on resource.",
-			"If role assignments, deny assignments or role definitions were changed recently, please observe propagation time.",
-			"Caller: "+noRights, "Action: 'Microsoft.KeyVault/vaults/secrets/"+action+"'",
-			"Resource: '/subscriptions/"+p.SubscriptionID+"/resourcegroups/postern/providers/microsoft.keyvault/vaults/kv1"+object+"'",
-			"Assignment: (not found)", "DenyAssignmentId: null", "DecisionReason: 'DeniedWithNoValidRBAC' ", place("kv1"), "")
-	}
-	a2 := func(permission string) string {
-		return text("Forbidden", "ForbiddenByPolicy", "The user, group or application '"+noRights+"' does not have secrets "+permission+
-			" permission on key vault 'policies;location=eastus'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287")
-	}
-	missing := func(id string) string {
-		return text("SecretNotFound", "", "A secret with (name/id) "+id+" was not found in this key vault. If you recently deleted this secret you may be able to"+
-			" recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182")
-	}
+	caller := callerText(p, posterntest.Principal{ClientID: p.ClientID, ObjectID: p.ObjectID})
 	resource := strings.Replace(p.VaultURL("kv1"), "//kv1.", "//", 1)
 	wrong := p.Token(p.ManagementURL)
 	other := token(t, p, foreign.tenant, foreign.client, foreign.secret, vaultResource)
@@ -155,15 +153,15 @@ func TestDenialTexts(t *testing.T) {
 		{"F4", "vault-f4", "GET", "/secrets/live", bearer + admin, "", 403, 0, text("Forbidden", "ForbiddenByConnection", "Public network access is disabled and request is not from a trusted service nor via an approved private link.", "Caller: "+caller, place("vault-f4"))},
 		{"F5", "vault-f5", "GET", "/secrets/live", bearer + admin, "", 403, 0, text("Forbidden", "ForbiddenByConnection", "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.", place("vault-f5"))},
 		{"F5 before a body is looked at", "vault-f5", "PUT", "/secrets/live", bearer + admin, "{", 403, 0, text("Forbidden", "ForbiddenByConnection", "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.", place("vault-f5"))},
-		{"A1 get", "kv1", "GET", "/secrets/Live/" + version, bearer + mine, "", 403, 0, a1("getSecret/action", "/secrets/live")},
-		{"A1 list", "kv1", "GET", "/secrets", bearer + mine, "", 403, 0, a1("readMetadata/action", "")},
-		{"A1 set", "kv1", "PUT", "/secrets/live", bearer + mine, `{"value":"v"}`, 403, 0, a1("setSecret/action", "/secrets/live")},
-		{"A1 delete", "kv1", "DELETE", "/secrets/live", bearer + mine, "", 403, 0, a1("delete", "/secrets/live")},
-		{"A1 restore", "kv1", "POST", "/secrets/restore", bearer + mine, "{}", 403, 0, a1("restore/action", "")},
-		{"A1 purge", "kv1", "DELETE", "/deletedsecrets/deleted", bearer + mine, "", 403, 0, a1("purge/action", "/secrets/deleted")},
-		{"A2 get", "policies", "GET", "/secrets/live", bearer + mine, "", 403, 0, a2("get")},
-		{"A2 list", "policies", "GET", "/secrets", bearer + mine, "", 403, 0, a2("list")},
-		{"A2 purge", "policies", "DELETE", "/deletedsecrets/live", bearer + mine, "", 403, 0, a2("purge")},
+		{"A1 get", "kv1", "GET", "/secrets/Live/" + version, bearer + mine, "", 403, 0, deniedByRole(p, stranger, "getSecret/action", "/secrets/live")},
+		{"A1 list", "kv1", "GET", "/secrets", bearer + mine, "", 403, 0, deniedByRole(p, stranger, "readMetadata/action", "")},
+		{"A1 set", "kv1", "PUT", "/secrets/live", bearer + mine, `{"value":"v"}`, 403, 0, deniedByRole(p, stranger, "setSecret/action", "/secrets/live")},
+		{"A1 delete", "kv1", "DELETE", "/secrets/live", bearer + mine, "", 403, 0, deniedByRole(p, stranger, "delete", "/secrets/live")},
+		{"A1 restore", "kv1", "POST", "/secrets/restore", bearer + mine, "{}", 403, 0, deniedByRole(p, stranger, "restore/action", "")},
+		{"A1 purge", "kv1", "DELETE", "/deletedsecrets/deleted", bearer + mine, "", 403, 0, deniedByRole(p, stranger, "purge/action", "/secrets/deleted")},
+		{"A2 get", "policies", "GET", "/secrets/live", bearer + mine, "", 403, 0, deniedByPolicy(p, stranger, "get")},
+		{"A2 list", "policies", "GET", "/secrets", bearer + mine, "", 403, 0, deniedByPolicy(p, stranger, "list")},
+		{"A2 purge", "policies", "DELETE", "/deletedsecrets/live", bearer + mine, "", 403, 0, deniedByPolicy(p, stranger, "purge")},
 		{"403 disabled", "kv1", "GET", "/secrets/disabled", bearer + admin, "", 403, 132, text("Forbidden", "SecretDisabled", "Operation get is not allowed on a disabled secret.")},
 		{"404", "kv1", "GET", "/secrets/secret-that-does-not-exist", bearer + admin, "", 404, 323, missing("secret-that-does-not-exist")},
 		{"404 of a version", "kv1", "GET", "/secrets/live/" + version, bearer + admin, "", 404, 0, missing("live/" + version)},
@@ -188,6 +186,24 @@ func TestDenialTexts(t *testing.T) {
 		checkHeaders(t, p, tt.row, a)
 		recorded(t, p.Data, []answer{a})
 	}
+}
+
+// prepareTexts makes the vaults and secrets of the rows.
+func prepareTexts(t *testing.T, p *posterntest.Postern) {
+	t.Helper()
+	p.CreateVault("kv1")
+	p.CreateVault("policies", map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{}})
+	p.CreateVault("protected", map[string]any{"enablePurgeProtection": true})
+	for name, properties := range closedVaults {
+		p.CreateVault(name, properties)
+	}
+	for _, name := range []string{"disabled", "deleted", "live"} {
+		setSecret(t, p, "kv1", name, "v")
+	}
+	must(t, p, "PATCH", p.VaultURL("kv1")+"/secrets/disabled"+api, map[string]any{"attributes": map[string]any{"enabled": false}})
+	must(t, p, "DELETE", p.VaultURL("kv1")+"/secrets/deleted"+api, nil)
+	setSecret(t, p, "protected", "kept", "v")
+	must(t, p, "DELETE", p.VaultURL("protected")+"/secrets/kept"+api, nil)
 }
 
 // checkHeaders checks the headers of every answer of the data plane, and the
