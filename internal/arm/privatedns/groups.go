@@ -194,7 +194,7 @@ func register(d *estate.Draft, group *estate.Resource, doc *ordered.Object, endp
 		props := config.Object("properties")
 		sets := []any{}
 		zone, ok := d.Resource(props.Text("privateDnsZoneId"))
-		if ok && vault != "" && len(addresses) > 0 {
+		if ok && validRecord(vault, zone.Name) && len(addresses) > 0 {
 			var records, shown []any
 			for _, address := range addresses {
 				records = append(records, ordered.New(ordered.Member{Name: "ipv4Address", Value: address}))
