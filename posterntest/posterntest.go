@@ -89,6 +89,14 @@ func WithMetrics() Option {
 	}
 }
 
+// WithDNS opens the name server. The public names stand for the address of
+// the server.
+func WithDNS() Option {
+	return func(s *setup) {
+		s.change = append(s.change, func(c *config.Config) { c.DNS.Listen = "127.0.0.1:0" })
+	}
+}
+
 // WithLog sends the server's log to a writer, instead of the test's log.
 func WithLog(w io.Writer) Option { return func(s *setup) { s.log = w } }
 
@@ -102,6 +110,8 @@ type Postern struct {
 	// Proxy is the URL of the CONNECT proxy, Metrics that of the metrics
 	// ("" unless WithMetrics).
 	Proxy, Metrics string
+	// DNS is HOST:PORT of the name server ("" unless WithDNS).
+	DNS string
 	// Data is the data folder.
 	Data string
 
@@ -163,7 +173,7 @@ func newPostern(t testing.TB, srv *server.Server, data string) *Postern {
 	}
 	p := &Postern{TenantID: info.Admin.TenantID, SubscriptionID: info.Admin.SubscriptionID, ClientID: info.Admin.ClientID,
 		ObjectID: info.Admin.ObjectID, ClientSecret: string(secret), LoginURL: n.Private.LoginURL(),
-		ManagementURL: n.Private.ManagementURL(), Proxy: info.ProxyURL(), Data: data, t: t, server: srv, names: n}
+		ManagementURL: n.Private.ManagementURL(), Proxy: info.ProxyURL(), DNS: info.DNS, Data: data, t: t, server: srv, names: n}
 	if info.Metrics != "" {
 		p.Metrics = "http://" + info.Metrics + "/metrics"
 	}

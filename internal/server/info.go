@@ -20,12 +20,13 @@ type Info struct {
 	PID     int       `json:"pid"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	// Listen are the bound addresses; Proxy, Metrics and ProxyProtocol are
-	// "" when off.
+	// Listen are the bound addresses; Proxy, Metrics, ProxyProtocol and DNS
+	// are "" when off.
 	Listen        []string `json:"listen"`
 	Proxy         string   `json:"proxy,omitempty"`
 	Metrics       string   `json:"metrics,omitempty"`
 	ProxyProtocol string   `json:"proxyProtocol,omitempty"`
+	DNS           string   `json:"dns,omitempty"`
 	Suffix        string   `json:"suffix"`
 	Port          int      `json:"port"`
 	Admin         Admin    `json:"admin"`
@@ -63,7 +64,7 @@ func ReadInfo(dir string) (*Info, error) {
 
 // Info is where this server is found.
 func (s *Server) Info() *Info {
-	i := &Info{PID: os.Getpid(), Version: s.options.Version, Started: s.options.Now().UTC(), Suffix: s.config.Suffix,
+	i := &Info{PID: os.Getpid(), Version: s.options.Version, Started: s.options.Now().UTC(), Suffix: s.config.Suffix, DNS: s.dnsAt,
 		Port: s.listeners[0].Addr().(*net.TCPAddr).Port, Admin: s.admin}
 	for _, l := range s.listeners {
 		i.Listen = append(i.Listen, l.Addr().String())

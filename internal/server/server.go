@@ -20,6 +20,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/config"
+	"postern/internal/dns"
 	"postern/internal/entra"
 	"postern/internal/estate"
 	"postern/internal/journal"
@@ -66,6 +67,8 @@ type Server struct {
 
 	listeners []net.Listener // of the TLS port
 	perimeter *perimeter.Attributor
+	dns       *dns.Server    // nil when off
+	dnsAt     string         // HOST:PORT, or ""
 	hopsAt    net.Listener   // of the balancers; nil when off
 	hops      []net.Listener // connections with a PROXY header
 	own       *handover
@@ -90,7 +93,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{options: o, config: o.Config}
-	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.writeInfo} {
+	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.openDNS, s.writeInfo} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -230,7 +233,7 @@ func (s *Server) makeServers(planes http.Handler) {
 // ten seconds at the most, and closes everything.
 func (s *Server) Serve(ctx context.Context) error {
 	serving := slices.Concat(s.listeners, s.hops, []net.Listener{s.own})
-	failed := make(chan error, len(serving)+len(s.others))
+	failed := make(chan error, len(serving)+len(s.others)+1)
 	for _, l := range serving {
 		go func() { failed <- s.main.ServeTLS(l, "", "") }()
 	}
@@ -242,7 +245,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			go func() { failed <- server.Serve(l) }()
 		}
 	}
-	stopSweeper, stopFollowing := s.sweep(ctx), s.follow(ctx)
+	stopSweeper, stopFollowing, stopDNS := s.sweep(ctx), s.follow(ctx), s.serveDNS(ctx, failed)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -250,6 +253,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = fmt.Errorf("serving: %w", err)
 	}
 	stopFollowing()
+	stopDNS()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	for _, server := range append(s.others, s.main) {
@@ -287,6 +291,7 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
 	s.admission.SetBudget(throttle.New(next.Throttle.Operations, s.options.Now))
 	s.proxy.passThrough.Store(&next.Proxy.PassThrough)
+	s.reloadDNS(next.DNS)
 	if level, _ := next.Log.Slog(); s.options.Level != nil {
 		s.options.Level.Set(level)
 	}
