@@ -194,7 +194,8 @@ var floors = [][]string{
 	{"internal/arm/privatelink"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/posture"},
-	{"internal/server", "internal/posture/report"},
+	{"internal/operator", "internal/posture/report"},
+	{"internal/server"},
 	{"internal/cli", "posterntest", "internal/attack"},
 	{"cmd/postern", "bench"},
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"postern/internal/config"
 	"postern/internal/names"
 )
 
@@ -30,6 +31,10 @@ type Info struct {
 	Suffix        string   `json:"suffix"`
 	Port          int      `json:"port"`
 	Admin         Admin    `json:"admin"`
+	// Profile is what the service is held to, Propagation how long changes
+	// take until decisions see them.
+	Profile     string             `json:"profile"`
+	Propagation config.Propagation `json:"propagation,omitzero"`
 }
 
 // Names are the names by which the server is reached.
@@ -65,7 +70,7 @@ func ReadInfo(dir string) (*Info, error) {
 // Info is where this server is found.
 func (s *Server) Info() *Info {
 	i := &Info{PID: os.Getpid(), Version: s.options.Version, Started: s.options.Now().UTC(), Suffix: s.config.Suffix, DNS: s.dnsAt,
-		Port: s.listeners[0].Addr().(*net.TCPAddr).Port, Admin: s.admin}
+		Port: s.listeners[0].Addr().(*net.TCPAddr).Port, Admin: s.admin, Profile: s.config.Profile, Propagation: s.config.Propagation}
 	for _, l := range s.listeners {
 		i.Listen = append(i.Listen, l.Addr().String())
 	}

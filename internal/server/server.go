@@ -25,6 +25,7 @@ import (
 	"postern/internal/estate"
 	"postern/internal/journal"
 	"postern/internal/names"
+	"postern/internal/operator"
 	"postern/internal/perimeter"
 	"postern/internal/pki"
 	"postern/internal/profile"
@@ -75,9 +76,18 @@ type Server struct {
 	proxy     *proxy
 	proxyAt   net.Listener // nil when off
 	metricsAt net.Listener // nil when off
-	main      *http.Server
-	others    []*http.Server // proxy and metrics
-	closers   []io.Closer    // in the order of opening
+	// operatorAt is the socket of the owner of the data folder; nil where
+	// there are no sockets.
+	operatorAt net.Listener
+	main       *http.Server
+	others     []plainServer // proxy, metrics, operator
+	closers    []io.Closer   // in the order of opening
+}
+
+// plainServer is a server beside the main one, without TLS.
+type plainServer struct {
+	*http.Server
+	at net.Listener
 }
 
 // New opens the data folder and binds the listeners. A server that was
@@ -206,6 +216,7 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if err := s.openPerimeter(ctx); err != nil {
 		return err
 	}
+	s.openOperator()
 	s.metrics = newMetrics(s)
 	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
 		Budget: throttle.New(s.config.Throttle.Operations, s.options.Now), Observe: s.metrics.decided}
@@ -222,10 +233,13 @@ func (s *Server) makeServers(planes http.Handler) {
 	s.proxy = &proxy{names: s.names, own: s.own, log: s.options.Log}
 	s.proxy.passThrough.Store(&s.config.Proxy.PassThrough)
 	if s.proxyAt != nil {
-		s.others = append(s.others, newHTTPServer(s.proxy, errorLog))
+		s.others = append(s.others, plainServer{newHTTPServer(s.proxy, errorLog), s.proxyAt})
 	}
 	if s.metricsAt != nil {
-		s.others = append(s.others, newHTTPServer(s.metrics.handler(), errorLog))
+		s.others = append(s.others, plainServer{newHTTPServer(s.metrics.handler(), errorLog), s.metricsAt})
+	}
+	if s.operatorAt != nil {
+		s.others = append(s.others, plainServer{newHTTPServer(operator.Handler(s.operatorAPI()), errorLog), s.operatorAt})
 	}
 }
 
@@ -237,13 +251,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range serving {
 		go func() { failed <- s.main.ServeTLS(l, "", "") }()
 	}
-	i := 0
-	for _, l := range []net.Listener{s.proxyAt, s.metricsAt} {
-		if l != nil {
-			server := s.others[i]
-			i++
-			go func() { failed <- server.Serve(l) }()
-		}
+	for _, server := range s.others {
+		go func() { failed <- server.Serve(server.at) }()
 	}
 	stopSweeper, stopFollowing, stopDNS := s.sweep(ctx), s.follow(ctx), s.serveDNS(ctx, failed)
 	var err error
@@ -256,7 +265,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stopDNS()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	for _, server := range append(s.others, s.main) {
+	for _, server := range append(s.others, plainServer{Server: s.main}) {
 		if e := server.Shutdown(grace); e != nil {
 			err = errors.Join(err, server.Close())
 		}
