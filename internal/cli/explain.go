@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,34 +14,47 @@ import (
 	"postern/internal/iac"
 	"postern/internal/iac/live"
 	"postern/internal/posture"
+	"postern/internal/profile"
 	"postern/internal/roles"
+	"postern/internal/server"
+	"postern/internal/trusted"
 )
 
 // explainOptions are the flags of postern explain.
 type explainOptions struct {
 	remote
-	vault, from, as, do, object, tenant, output string
-	groups                                      []string
+	vault, from, as, do, object, tenant, output, resolver string
+	groups                                                []string
 }
 
 // newExplainCommand is postern explain.
 func newExplainCommand(w *world) *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
-		Use:   "explain --vault V --from IP --as PRINCIPAL --do OPERATION [FILE… | --server URL | --data DIR]",
+		Use:   "explain --vault V --from PLACE --as PRINCIPAL --do OPERATION [FILE… | --server URL | --data DIR]",
 		Short: "Tell what would become of one request, gate by gate, and why",
 		Long: `Explain puts one request to the decision of a vault and prints what each gate
 says of it, in their order: the rule that decides and where it stands, the exact
 answer that the client would get, and the command that changes it. Nothing is
 sent to the vault.
 
-The vault is read from ARM templates, exports and the output of az ("-" is the
+A place is an address, or subnet:NETWORK/SUBNET, endpoint:NAME, service:NAME,
+perimeter:NAME; with @ADDRESS behind the name for one address of it. A caller
+in a declared network goes where the vault's name leads there: the name is
+looked up as the network's DNS would, and the explanation says why it leads to
+the private endpoint or to the public address. --resolver names a forwarder
+that asks instead of the caller, as on-premises.
+
+The vault is read from ARM exports, templates and the output of az ("-" is the
 standard input), or from a running server. Roles need the role assignments as
-well: az role assignment list --all.
+well: az role assignment list --all; places by name need the networks: az
+network vnet list, private-endpoint list, private-dns zone list, private-dns
+link vnet list, private-dns record-set list.
 
 The exit code is 0 when the request would be served, 3 when it would be refused,
 and 2 when that cannot be told or something could not be read.`,
 		Example: `  postern explain --data ./data --vault myvault --from 203.0.113.7 --as postern-admin --do secrets/get --object db
+  postern explain --data ./data --vault myvault --from subnet:myvnet/app-subnet --as my-app --do secrets/get
   az keyvault show --name myvault | postern explain --from 203.0.113.7 --as 3f0c… --do secrets/get -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return w.explain(cmd.Context(), args, &o) },
@@ -49,7 +62,8 @@ and 2 when that cannot be told or something could not be read.`,
 	flags := cmd.Flags()
 	o.remote.flags(flags)
 	flags.StringVar(&o.vault, "vault", "", "name of the vault; not needed when only one is read")
-	flags.StringVar(&o.from, "from", "", "address that the request comes from (IPv4 or IPv6)")
+	flags.StringVar(&o.from, "from", "", "where the request comes from: an address, subnet:NAME, endpoint:NAME, service:NAME, perimeter:NAME")
+	flags.StringVar(&o.resolver, "resolver", "", "address of the DNS server that asks for the caller; that of the caller's network when not given")
 	flags.StringVar(&o.as, "as", "", "who asks: object id; with a server also application id or display name")
 	flags.StringVar(&o.do, "do", "", "operation: secrets/get, SecretGet, or a data action")
 	flags.StringVar(&o.object, "object", "", "name of the secret, key or certificate")
@@ -75,16 +89,28 @@ func (w *world) explain(ctx context.Context, args []string, o *explainOptions) e
 	if err != nil {
 		return err
 	}
-	question.Request.Caller.Object, question.Request.Caller.App = who.object, who.app
+	question.Request.Caller.Object, question.Request.Caller.App, question.Request.Caller.IdentityResource = who.object, who.app, who.resource
+	question.Unknown, question.Unread = who.unknown, who.unread
+	settings, err := o.settings()
+	if err != nil {
+		return err
+	}
+	question.Services, question.RoleDelay, question.Now = settings.services, settings.roleDelay, time.Now()
 	if !who.tenant.IsZero() && !question.TenantKnown {
 		question.Request.Caller.Tenant, question.TenantKnown = who.tenant, true
 	}
 	question.Whole = o.isSet()
-	e, err := posture.Explain(resources, question, estateOptions())
-	if err != nil {
+	e, err := posture.Explain(resources, question, estateOptions(settings.services))
+	var unknown *posture.UnknownPlaceError
+	switch {
+	case errors.As(err, &unknown):
+		return usage(fmt.Errorf("--from: %w", err), unknown.Hint())
+	case errors.Is(err, posture.ErrNoVault):
 		return usage(err, "--vault names one of the vaults that were read")
+	case err != nil:
+		return usage(err, "")
 	}
-	e.Notes = append(e.Notes, who.notes...)
+	e.Notes = append(e.Notes, append(who.notes, settings.notes...)...)
 	view := explained{e, who.name}
 	if err := view.write(w, o.output); err != nil {
 		return usage(fmt.Errorf("writing the explanation: %w", err), "")
@@ -98,15 +124,56 @@ func (w *world) explain(ctx context.Context, args []string, o *explainOptions) e
 	return silent(ExitUsage)
 }
 
-// estateOptions are what an estate read from elsewhere is compiled with.
-func estateOptions() estate.Options {
-	return estate.Options{Role: func(guid string) (*access.Role, bool) {
+// estateOptions are what an estate read from elsewhere is compiled with;
+// services names the list of trusted services.
+func estateOptions(services string) estate.Options {
+	list, _ := trusted.List(services)
+	return estate.Options{Trusted: list, Role: func(guid string) (*access.Role, bool) {
 		d, ok := roles.ByName(strings.ToLower(guid))
 		if !ok {
 			return nil, false
 		}
 		return d.Role(), true
 	}}
+}
+
+// settings are what explain has to know of a server beyond its resources.
+type settings struct {
+	services  string // the list of trusted services
+	roleDelay time.Duration
+	notes     []string
+}
+
+// usualRoleDelay is how long a role assignment may take to count in Azure.
+const usualRoleDelay = 10 * time.Minute
+
+// settings are those of the server of a data folder; of others, the usual.
+func (o *explainOptions) settings() (settings, error) {
+	s := settings{services: profile.Azure().TrustedServices}
+	if o.data == "" {
+		if !o.isSet() {
+			s.roleDelay = usualRoleDelay
+		}
+		return s, nil
+	}
+	info, err := server.ReadInfo(o.data)
+	if err != nil {
+		return s, usage(err, "")
+	}
+	if p, ok := profile.Named(info.Profile); ok {
+		s.services = p.TrustedServices
+	}
+	s.roleDelay = info.Propagation.RoleAssignment
+	for _, d := range []struct {
+		what  string
+		takes time.Duration
+	}{{"the firewall", info.Propagation.Firewall}, {"virtual networks", info.Propagation.ServiceEndpoint},
+		{"private endpoints", info.Propagation.PrivateEndpoint}, {"private DNS", info.Propagation.DNS}} {
+		if d.takes > 0 {
+			s.notes = append(s.notes, fmt.Sprintf("this server lets changes of %s count after %s; what is said here is what will be then", d.what, d.takes))
+		}
+	}
+	return s, nil
 }
 
 // question makes the request of the flags.
@@ -122,11 +189,17 @@ func (o *explainOptions) question(args []string) (posture.Question, error) {
 	case o.from == "" || o.as == "" || o.do == "":
 		return q, usage(errors.New("--from, --as and --do are needed"), "for example --from 203.0.113.7 --as OBJECT-ID --do secrets/get")
 	}
-	addr, err := parseFrom(o.from)
-	if err != nil {
-		return q, err
+	var err error
+	if q.Place, err = posture.ParsePlace(o.from); err != nil {
+		return q, usage(fmt.Errorf("--from %w", err), posture.PlaceForms)
 	}
-	q.Request.Origin = access.Origin{Path: access.PathPublic, Addr: addr}
+	if o.resolver != "" {
+		resolver, err := posture.ParsePlace(o.resolver)
+		if err != nil || resolver.Kind != posture.ByAddress {
+			return q, usage(fmt.Errorf("--resolver %q is not an address", o.resolver), "the address by which the forwarder is known to the DNS: 10.0.3.53")
+		}
+		q.Resolver = resolver.Addr
+	}
 	if q.Request.Operation, err = parseOperation(o.do); err != nil {
 		return q, err
 	}
@@ -147,21 +220,6 @@ func (o *explainOptions) question(args []string) (posture.Question, error) {
 		q.Request.Caller.Groups = append(q.Request.Caller.Groups, group)
 	}
 	return q, nil
-}
-
-// parseFrom reads --from. The other kinds of place have their words
-// already, so that nobody takes them for host names.
-func parseFrom(text string) (netip.Addr, error) {
-	for _, kind := range []string{"subnet:", "endpoint:", "service:"} {
-		if strings.HasPrefix(text, kind) {
-			return netip.Addr{}, usage(fmt.Errorf("--from %s… cannot be explained in this version", kind), "--from takes an address: 203.0.113.7, 2001:db8::7")
-		}
-	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" {
-		return netip.Addr{}, usage(fmt.Errorf("--from %q is not an address", text), "one IPv4 or IPv6 address without range and zone: 203.0.113.7, 2001:db8::7")
-	}
-	return addr.Unmap(), nil
 }
 
 // maxObject is how long the name of an object may be (semantics §6).
@@ -209,8 +267,13 @@ func parseOperation(text string) (access.Operation, error) {
 // asker is who asks, as far as it was found out.
 type asker struct {
 	object, app, tenant access.GUID
-	name                string
-	notes               []string
+	// resource is that of a managed identity; "" when it is not known.
+	name, resource string
+	// unknown is true when the directory does not know the object id.
+	unknown bool
+	notes   []string
+	// unread is what of the networks could not be read.
+	unread []string
 }
 
 // askFiles reads the files, and takes --as for an object id.
@@ -219,7 +282,7 @@ func (w *world) askFiles(args []string, o *explainOptions) ([]*iac.Resource, ask
 	if err != nil {
 		return nil, asker{}, usage(fmt.Errorf("--as %q is not an object id", o.as), "names are found by a running server; az ad sp show --id NAME --query id prints the object id")
 	}
-	s := &source{world: w, progress: w.progress()}
+	s := &source{world: w, progress: w.progress(), networks: true}
 	for _, path := range args {
 		s.add(path)
 	}
@@ -252,8 +315,13 @@ func (w *world) askServer(ctx context.Context, o *explainOptions) ([]*iac.Resour
 		}
 		resources = append(resources, assignments...)
 	}
+	networks, unread, err := client.Networks(ctx, resources)
+	if err != nil {
+		return nil, asker{}, usage(err, "")
+	}
 	who, err := w.principal(ctx, client, o.as)
-	return resources, who, err
+	who.unread = unread
+	return append(resources, networks...), who, err
 }
 
 // principal asks the server's directory. An object id that it does not know
@@ -263,9 +331,9 @@ func (w *world) principal(ctx context.Context, client *live.Client, as string) (
 	object, notGUID := access.ParseGUID(as)
 	switch {
 	case err == nil:
-		return asker{object: p.Object, app: p.App, tenant: p.Tenant, name: p.Name}, nil
+		return asker{object: p.Object, app: p.App, tenant: p.Tenant, name: p.Name, resource: p.Resource}, nil
 	case errors.Is(err, live.ErrNoPrincipal) && notGUID == nil:
-		return asker{object: object, name: as, notes: []string{"the directory does not know " + as + "; it is taken for an object id"}}, nil
+		return asker{object: object, name: as, unknown: true, notes: []string{"the directory does not know " + as + "; it is taken for an object id"}}, nil
 	case errors.Is(err, live.ErrNoPrincipal):
 		return asker{}, usage(err, "--as takes an object id, an application id or a display name of the server's directory")
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"postern/access"
+	"postern/internal/posture"
 )
 
 func TestParseOperation(t *testing.T) {
@@ -48,13 +49,13 @@ func TestParseOperation(t *testing.T) {
 // taken is a single address without a zone, and a plain name.
 func FuzzQuestion(f *testing.F) {
 	for _, seed := range [][3]string{{"203.0.113.7", "secrets/get", "db"}, {"::ffff:203.0.113.7", "SecretGet", ""}, {"fe80::1%eth0", "keys/sign", "../x"},
-		{"subnet:x", "secrets", "A"}, {"", "", strings.Repeat("a", 128)}, {"203.0.113.0/24", "Microsoft.KeyVault/vaults/keys/read", "a\x00b"}} {
+		{"subnet:x", "secrets", "A"}, {"service:Azure Backup@10.0.0.1", "", ""}, {"Endpoint:@", "", ""}, {"perimeter:a@::ffff:1.2.3.4", "", ""}, {"", "", strings.Repeat("a", 128)}, {"203.0.113.0/24", "Microsoft.KeyVault/vaults/keys/read", "a\x00b"}} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	f.Fuzz(func(t *testing.T, from, do, object string) {
-		addr, err := parseFrom(from)
-		if err == nil && (!addr.IsValid() || addr.Zone() != "" || addr.Is4In6()) {
-			t.Fatalf("parseFrom(%q) = %v", from, addr)
+		place, err := posture.ParsePlace(from)
+		if addr := place.Addr; err == nil && (place.Kind == posture.ByAddress && !addr.IsValid() || addr.Zone() != "" || addr.Is4In6()) {
+			t.Fatalf("ParsePlace(%q) = %v", from, place)
 		}
 		o, err := parseOperation(do)
 		if (err == nil) != (o != access.NoOperation) {

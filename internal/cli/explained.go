@@ -23,7 +23,7 @@ type explained struct {
 // answer is what the client would get; nil when it would be served, or when
 // that cannot be told.
 func (x explained) answer() *fault.Error {
-	if x.Outcome != posture.Refused {
+	if x.Outcome != posture.Refused || x.Way.Lost != "" {
 		return nil
 	}
 	family := names.New("postern.localhost", 443).Public
@@ -52,7 +52,11 @@ func (x explained) text(out io.Writer, color bool) error {
 	if x.Request.Object != "" {
 		object = " of " + x.Request.Object
 	}
-	fmt.Fprintf(&b, "%s%s in %s from %s as %s\n\n", x.Request.Operation, object, x.Vault.Resource.Name, x.Request.Origin.Addr, x.who())
+	fmt.Fprintf(&b, "%s%s in %s from %s as %s\n\n", x.Request.Operation, object, x.Vault.Resource.Name, report.Printable(x.from()), x.who())
+	if x.Headline != "" {
+		fmt.Fprintf(&b, "%s\n\n", report.Printable(x.Headline))
+	}
+	x.where(&b)
 	for i := range x.Gates {
 		x.gate(&b, i, color)
 	}
@@ -63,15 +67,8 @@ func (x explained) text(out io.Writer, color bool) error {
 			fmt.Fprintf(&b, "  %s\n", report.Printable(line))
 		}
 	}
-	if len(x.Changes) > 0 || x.Advice != "" {
-		b.WriteString("\nwhat changes it:\n")
-	}
-	for _, command := range x.Changes {
-		fmt.Fprintf(&b, "  %s\n", report.Printable(command))
-	}
-	if x.Advice != "" {
-		fmt.Fprintf(&b, "  %s\n", report.Printable(x.Advice))
-	}
+	x.changes(&b)
+	x.resolved(&b)
 	if x.Outcome == posture.Refused && x.Request.Caller.App.IsZero() {
 		x.Notes = append(x.Notes, "the application id of the caller is not known, so the answer is shown without it")
 	}
@@ -138,17 +135,21 @@ func status(a *fault.Error) string {
 // The JSON form.
 type (
 	jsonExplained struct {
-		Verdict   string        `json:"verdict"`
-		Vault     string        `json:"vault"`
-		Operation string        `json:"operation"`
-		Object    string        `json:"object,omitempty"`
-		From      string        `json:"from"`
-		Principal jsonPrincipal `json:"principal"`
-		Gates     []jsonGate    `json:"gates"`
-		Answer    *jsonAnswer   `json:"answer,omitempty"`
-		Changes   []string      `json:"changes"`
-		Advice    string        `json:"advice,omitempty"`
-		Notes     []string      `json:"notes"`
+		Verdict   string          `json:"verdict"`
+		Headline  string          `json:"headline,omitempty"`
+		Vault     string          `json:"vault"`
+		Operation string          `json:"operation"`
+		Object    string          `json:"object,omitempty"`
+		From      string          `json:"from"`
+		Place     jsonPlace       `json:"place"`
+		Principal jsonPrincipal   `json:"principal"`
+		Gates     []jsonGate      `json:"gates"`
+		Answer    *jsonAnswer     `json:"answer,omitempty"`
+		DNS       *jsonDNS        `json:"dns,omitempty"`
+		Causes    []posture.Cause `json:"causes"`
+		Changes   []string        `json:"changes"`
+		Advice    string          `json:"advice,omitempty"`
+		Notes     []string        `json:"notes"`
 	}
 	jsonPrincipal struct {
 		Object string `json:"objectId"`
@@ -176,7 +177,7 @@ type (
 func (x explained) json(out io.Writer) error {
 	caller := &x.Request.Caller
 	j := jsonExplained{Verdict: x.Outcome.String(), Vault: x.Vault.Resource.Name, Operation: x.Request.Operation.String(), Object: x.Request.Object,
-		From: x.Request.Origin.Addr.String(), Changes: nonNil(x.Changes), Advice: x.Advice, Notes: nonNil(x.Notes),
+		From: x.from(), Place: x.place(), DNS: x.dns(), Headline: x.Headline, Causes: x.causes(), Changes: nonNil(x.Commands()), Advice: x.Advice, Notes: nonNil(x.Notes),
 		Principal: jsonPrincipal{caller.Object.String(), caller.App.String(), caller.Tenant.String(), x.name}}
 	for i := range x.Gates {
 		g := &x.Gates[i]

@@ -26,6 +26,8 @@ type source struct {
 	failures []error
 	progress func(string)
 	files    int
+	// networks is true when files that speak of networks alone matter too.
+	networks bool
 }
 
 // errNotRead marks kinds of file that are not read yet.
@@ -109,7 +111,7 @@ func isFile(path string, d fs.DirEntry) bool {
 }
 
 // found reads a file that was met on the way. One that is not JSON matters
-// only when it speaks of key vaults.
+// only when it speaks of key vaults, or of the networks that are asked for.
 func (s *source) found(path string) {
 	s.files++
 	s.progress(fmt.Sprintf("reading %d: %s", s.files, path))
@@ -118,7 +120,7 @@ func (s *source) found(path string) {
 		s.failures = append(s.failures, err)
 		return
 	}
-	if arm.Mentions(data) {
+	if arm.Mentions(data) || s.networks && arm.MentionsNetworks(data) {
 		s.parse(path, data)
 	}
 }

@@ -2,51 +2,142 @@ package posture
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/access"
+	"postern/internal/dns"
 	"postern/internal/roles"
 )
 
-// change is the commands that open the gate which refused, and what to know
-// before they are run.
-func (x *explaining) change(step access.Step) (commands []string, advice string) {
+// change is what has to change before the gate that refused lets the caller
+// pass, and what to know before.
+func (x *explaining) change(step access.Step) (causes []Cause, advice string) {
 	info := x.request.Operation.Info()
+	switch {
+	case step.Gate == access.GateNetwork && x.way.Lost != "":
+		return append(x.dnsCauses(), x.appCauses()...), ""
+	case step.Gate == access.GateNetwork:
+		causes, advice = x.networkCauses(step)
+		named := causes
+		// The name comes first: with it put right, the firewall is not asked.
+		if x.way.Endpoint == nil {
+			causes = append(x.dnsCauses(), x.appCauses()...)
+		}
+		for _, c := range named {
+			if !slices.ContainsFunc(causes, func(other Cause) bool { return other.Code == c.Code }) {
+				causes = append(causes, c)
+			}
+		}
+		return causes, advice
+	}
 	switch step.Reason {
-	case access.FirewallNotTrusted, access.FirewallBypassNone:
-		return x.changeFirewall()
-	case access.PublicDisabledNotTrusted, access.PublicDisabledBypassNone:
-		return []string{fmt.Sprintf("az network private-endpoint create --name %s-endpoint --resource-group %s --vnet-name VNET --subnet SUBNET "+
-				"--private-connection-resource-id %s --group-id vault --connection-name %s", x.name(), x.group(), x.scope(), x.name())},
-			"the other way is az keyvault update --public-network-access Enabled, which puts the firewall in charge again"
-	case access.PerimeterDenied:
-		return []string{"az network perimeter profile access-rule create --perimeter-name PERIMETER --profile-name PROFILE --resource-group " +
-			x.group() + " --name RULE --address-prefixes " + x.request.Origin.Addr.String() + "/" + fmt.Sprint(x.request.Origin.Addr.BitLen())}, ""
 	case access.WrongTenant:
-		return []string{"az login --tenant " + x.vault.Tenant}, "the caller needs an identity in the vault's tenant"
+		return []Cause{{"wrong-tenant", "the token is of another tenant than the vault's", []string{"az login --tenant " + plain(x.vault.Tenant, "TENANT")}}},
+			"the caller needs an identity in the vault's tenant"
 	case access.NoAssignment:
-		return []string{fmt.Sprintf("az role assignment create --role %q --assignee-object-id %s --assignee-principal-type ServicePrincipal --scope %s",
-			leastRole(x.request.Operation), x.request.Caller.Object, x.scope())}, "a new assignment takes some minutes to count in Azure"
+		if len(x.late) > 0 {
+			return x.identityCauses(), ""
+		}
+		return append([]Cause{{"role-missing", fmt.Sprintf("no role that holds %s is assigned to the caller", info.DataAction),
+			[]string{fmt.Sprintf("az role assignment create --role %q --assignee-object-id %s --assignee-principal-type ServicePrincipal --scope %s",
+				leastRole(x.request.Operation), x.request.Caller.Object, x.scope())}}}, x.identityCauses()...), "a new assignment takes some minutes to count in Azure"
 	case access.NoPolicy, access.OnlyOnBehalf:
-		return []string{fmt.Sprintf("az keyvault set-policy --name %s --resource-group %s --object-id %s --%s-permissions %s",
-			x.name(), x.group(), x.request.Caller.Object, strings.TrimSuffix(info.Kind.String(), "s"), info.Permission)}, ""
+		return append([]Cause{{"policy-missing", fmt.Sprintf("no access policy gives the caller %s %s", info.Kind, info.Permission),
+			[]string{fmt.Sprintf("az keyvault set-policy --name %s --resource-group %s --object-id %s --%s-permissions %s",
+				x.name(), x.group(), x.request.Caller.Object, strings.TrimSuffix(info.Kind.String(), "s"), info.Permission)}}}, x.identityCauses()...), ""
 	case access.DenyAssigned:
 		return nil, "a deny assignment is taken away by whoever made it; no role outweighs it"
 	}
 	return nil, ""
 }
 
-func (x *explaining) changeFirewall() ([]string, string) {
+// besides is what is wrong although the request would be served: it will be
+// in the way when public access goes. A caller on the internet is not one of
+// those whose name ought to lead elsewhere.
+func (x *explaining) besides() []Cause {
 	addr := x.request.Origin.Addr
-	switch {
-	case addr.Is6():
-		return nil, "address rules hold IPv4 only: use a private endpoint, or an IPv4 address"
-	case addr.IsPrivate(), addr.IsLoopback():
-		return []string{fmt.Sprintf("az keyvault network-rule add --name %s --resource-group %s --subnet SUBNET-ID", x.name(), x.group())},
-			"address rules cannot hold a private address: it arrives as one only through a subnet's service endpoint or a private endpoint"
+	if x.way.Endpoint != nil || x.way.Subnet == nil && !addr.IsPrivate() {
+		return nil
 	}
-	return []string{fmt.Sprintf("az keyvault network-rule add --name %s --resource-group %s --ip-address %s/32", x.name(), x.group(), addr)}, ""
+	causes := x.dnsCauses()
+	if len(causes) > 0 {
+		causes = append(causes, x.appCauses()...)
+	}
+	return causes
 }
+
+// headline says why the name leads to the public address, to a caller who is
+// refused there and would not be at an approved private endpoint.
+func (x *explaining) headline(step access.Step) string {
+	d := x.way.DNS
+	if step.Gate != access.GateNetwork || d == nil || d.Private || x.way.Endpoint != nil || x.way.Lost != "" || x.request.Origin.Service != "" {
+		return ""
+	}
+	approved := ""
+	for _, e := range x.endpoints() {
+		if e.State == access.EndpointApproved {
+			approved = e.Name
+		}
+	}
+	if approved == "" {
+		return ""
+	}
+	there := "the firewall refuses the caller there"
+	if step.Reason == access.PublicDisabledNotTrusted || step.Reason == access.PublicDisabledBypassNone {
+		there = "public access is disabled"
+	}
+	return fmt.Sprintf("the name resolves to the public address because %s; %s, although the private endpoint %s is approved", x.because(), there, approved)
+}
+
+// because is why the name leads to the public address.
+func (x *explaining) because() string {
+	w := x.way
+	for _, f := range w.DNS.Findings {
+		switch f.Cause {
+		case dns.OtherResolver:
+			return fmt.Sprintf("%s, who asks the DNS, is in no declared network: no private zone is seen from there", w.Resolver)
+		case dns.ZoneNotLinked:
+			return x.unlinked()
+		}
+		return lowerFirst(sentence(f.Message))
+	}
+	return "nothing says otherwise"
+}
+
+// unlinked says what the private zone is linked to instead of the caller's
+// network.
+func (x *explaining) unlinked() string {
+	const zone = "privatelink.vaultcore.azure.net"
+	asking := "the caller's network"
+	if s, ok := x.snapshot.Network().SubnetOf(x.way.Resolver); ok {
+		asking = s.Network.Name
+	}
+	for _, z := range x.snapshot.Network().Zones {
+		if z.Name != zone {
+			continue
+		}
+		if len(z.Links) == 0 {
+			return fmt.Sprintf("the private zone %s is linked to no network", zone)
+		}
+		var linked []string
+		for _, l := range z.Links {
+			linked = append(linked, x.written(l))
+		}
+		return fmt.Sprintf("the private zone %s is linked to %s and not to %s, where the question comes from", zone, strings.Join(linked, ", "), asking)
+	}
+	return fmt.Sprintf("there is no private zone %s", zone)
+}
+
+// written is the name of a network as it is written, for its Key.
+func (x *explaining) written(key string) string {
+	if r, ok := x.snapshot.Resource(key); ok {
+		return r.Name
+	}
+	return lastSegment(key)
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:min(1, len(s))]) + s[min(1, len(s)):] }
 
 // leastRole is the built-in role that allows an operation and the fewest
 // others, asked of the decision itself.

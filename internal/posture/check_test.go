@@ -202,11 +202,7 @@ func TestChecksAgreeWithDecide(t *testing.T) {
 		text := observed(strings.TrimSuffix(member("publicNetworkAccess", "Enabled", "disabled", "Disabled")+
 			acls(member("defaultAction", "Allow", "deny", "Deny")+member("bypass", "None", "AzureServices", "none")+list), ","))
 		all := resources(t, text)
-		list2, err := (&subject{Resource: all[0]}).estate()
-		if err != nil {
-			t.Fatal(err)
-		}
-		snapshot, _ := estate.New(list2, estate.Options{})
+		snapshot, _ := estate.New((&explaining{subject: &subject{Resource: all[0]}}).estate(), estate.Options{})
 		vault, _ := snapshot.Vault("my-vault")
 		stranger := access.Request{Origin: access.Origin{Path: access.PathPublic, Addr: netip.MustParseAddr("198.51.100.1")}, Operation: access.SecretGet,
 			Caller: access.Caller{Token: access.TokenValid}}

@@ -3,8 +3,10 @@ package posture
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sort"
 	"strings"
+	"time"
 
 	"postern/access"
 	"postern/internal/estate"
@@ -14,14 +16,29 @@ import (
 // Question is one request that somebody might make.
 type Question struct {
 	// Vault is the name of the vault; "" when there is only one.
-	Vault   string
+	Vault string
+	// Place is where the caller is. The request's origin follows from it.
+	Place   Place
 	Request access.Request
+	// Resolver is who asks the DNS for the caller, such as a forwarder; the
+	// zero Addr for the resolver that the network of the place has.
+	Resolver netip.Addr
+	// Services names the list of trusted services, as package trusted has it.
+	Services string
 	// TenantKnown is false when nobody said which tenant the caller is of:
 	// then it is taken to be the vault's.
 	TenantKnown bool
 	// Whole is true when the resources are everything there is, as a server
-	// knows it. Otherwise what was not read is not taken for absent.
-	Whole bool
+	// knows it. Otherwise what was not read is not taken for absent. Unread
+	// says of such a whole what could not be read all the same.
+	Whole  bool
+	Unread []string
+	// Unknown is true when the directory does not know the caller.
+	Unknown bool
+	// RoleDelay is how long a new role assignment takes to count, Now the
+	// moment of the question. A server of one's own keeps to it exactly.
+	RoleDelay time.Duration
+	Now       time.Time
 }
 
 // Outcome is what would become of a request. The zero value knows nothing.
@@ -58,11 +75,17 @@ type Explanation struct {
 	Vault    *estate.Vault
 	Request  access.Request
 	Decision access.Decision
+	// Way is how the caller gets to the vault.
+	Way *Way
+	// Headline is said first, when the name leads a caller to the public
+	// address who would be let in through a private endpoint.
+	Headline string
 	Gates    []GateSays
-	// Changes are the commands that change the outcome, Advice what to know
-	// before.
-	Changes []string
-	Advice  string
+	// Causes are what stands in the way, in the order in which to remove it;
+	// Advice is what to know before. Of a request that would be served, they
+	// are what is wrong all the same.
+	Causes []Cause
+	Advice string
 	// Notes are what was taken for granted.
 	Notes []string
 }
@@ -78,16 +101,17 @@ func Explain(resources []*iac.Resource, q Question, options estate.Options) (*Ex
 		return nil, err
 	}
 	s := &subject{Resource: target, all: resources}
-	list, err := s.estate()
-	if err != nil {
-		return nil, err
-	}
-	snapshot, _ := estate.New(list, options)
-	vault, ok := snapshot.Vault(strings.ToLower(s.name()))
+	x := &explaining{subject: s, question: q, request: q.Request}
+	x.snapshot, _ = estate.New(x.estate(), options)
+	vault, ok := x.snapshot.Vault(strings.ToLower(s.name()))
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoVault, target.Label())
 	}
-	x := &explaining{subject: s, question: q, vault: vault, request: q.Request}
+	x.vault = vault
+	if x.way, err = x.travel(x.snapshot); err != nil {
+		return nil, err
+	}
+	x.request.Origin = x.way.Origin
 	if !q.TenantKnown {
 		x.request.Caller.Tenant = vault.Rules.Tenant
 		x.note("the caller is taken to be of the vault's tenant; --tenant says another")
@@ -140,35 +164,16 @@ func labels(resources []*iac.Resource) string {
 // unknownID stands in for the id of a vault whose document does not say it.
 const unknownID = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/unknown/providers/Microsoft.KeyVault/vaults/"
 
-// estate is the vault and the role assignments as resources of an estate.
-func (s *subject) estate() ([]*estate.Resource, error) {
-	id := s.ID
-	if id == "" {
-		id = unknownID + s.name()
-	}
-	body, _ := s.Body.JSON()
-	list := []*estate.Resource{{ID: id, Type: estate.TypeVault, Name: s.name(), Location: s.Body.Get("location").Text,
-		Body: body, Source: s.Body.At.String()}}
-	for _, r := range s.all {
-		if r.Type != iac.TypeRoleAssignment {
-			continue
-		}
-		body, unread := r.Body.JSON()
-		if len(unread) > 0 || r.ID == "" {
-			continue // unreadAssignments speaks of it
-		}
-		list = append(list, &estate.Resource{ID: r.ID, Type: estate.TypeRoleAssignment, Name: lastSegment(r.ID), Body: body, Source: r.Body.At.String()})
-	}
-	return list, nil
-}
-
 // explaining is one question being answered.
 type explaining struct {
 	*subject
 	question Question
+	snapshot *estate.Snapshot
 	vault    *estate.Vault
+	way      *Way
 	request  access.Request
 	notes    []string
+	late     []Cause // of role assignments that do not count yet
 }
 
 func (x *explaining) note(text string) { x.notes = append(x.notes, text) }
@@ -177,9 +182,12 @@ func (x *explaining) note(text string) { x.notes = append(x.notes, text) }
 // which were not read. The first gate that does not pass for certain decides.
 func (x *explaining) explain() *Explanation {
 	said := access.Explain(x.vault.Rules, &x.request)
-	e := &Explanation{Vault: x.vault, Request: x.request, Decision: said.Decision, Outcome: Served}
+	e := &Explanation{Vault: x.vault, Way: x.way, Request: x.request, Decision: said.Decision, Outcome: Served}
 	decided := false
 	for _, step := range said.Steps {
+		if x.way.Lost != "" && step.Gate == access.GateNetwork {
+			step = access.Step{Gate: step.Gate, Outcome: access.Refused, Rule: access.NoRule}
+		}
 		g := GateSays{Gate: step.Gate, Outcome: step.Outcome, Doubt: x.doubt(step)}
 		g.Text, g.At = x.words(step)
 		if !decided && g.Doubt != "" {
@@ -187,12 +195,16 @@ func (x *explaining) explain() *Explanation {
 		}
 		if !decided && step.Outcome != access.Passed {
 			decided, g.Decided, e.Outcome = true, true, Refused
-			e.Changes, e.Advice = x.change(step)
+			e.Causes, e.Advice = x.change(step)
+			e.Headline = x.headline(step)
 		}
 		e.Gates = append(e.Gates, g)
 	}
 	if !decided && len(e.Gates) > 0 {
 		e.Gates[len(e.Gates)-1].Decided = true
+	}
+	if e.Outcome != Refused {
+		e.Causes = x.besides()
 	}
 	e.Notes = x.notes
 	return e
@@ -202,7 +214,7 @@ func (x *explaining) explain() *Explanation {
 func (x *explaining) doubt(step access.Step) string {
 	switch step.Gate {
 	case access.GateNetwork:
-		return x.networkDoubt()
+		return x.networkDoubt(step)
 	case access.GateIdentity:
 		if n := x.Property("tenantId"); n.Kind == iac.Unknown {
 			return "tenantId is not known: " + n.Why
@@ -213,7 +225,10 @@ func (x *explaining) doubt(step access.Step) string {
 	return ""
 }
 
-func (x *explaining) networkDoubt() string {
+func (x *explaining) networkDoubt(step access.Step) string {
+	if x.way.DNSDoubt != "" && step.Outcome != access.Passed && len(x.vault.Rules.Connections) > 0 && x.way.Endpoint == nil {
+		return "whether the name leads to a private endpoint is not known: " + x.way.DNSDoubt
+	}
 	if x.request.Origin.Path == access.PathPrivateEndpoint {
 		return unreadBelow("privateEndpointConnections", x.Property("privateEndpointConnections"))
 	}
@@ -305,7 +320,7 @@ func (x *explaining) assignmentsRead() (read int, undecided string) {
 			continue
 		}
 		if a.Conditional {
-			return read, "the role assignment " + a.ID + " has a condition, which is not evaluated"
+			return read, "the role assignment " + a.ID + " has a condition that cannot be read"
 		}
 		if a.Role == nil {
 			return read, "the role of the role assignment " + a.ID + " is not known"

@@ -35,7 +35,7 @@ func assigned(scope, principal, role, more string) string {
 }
 
 func asked(from, who string, o access.Operation) Question {
-	return Question{Request: access.Request{Origin: access.Origin{Path: access.PathPublic, Addr: netip.MustParseAddr(from)},
+	return Question{Place: Place{Addr: netip.MustParseAddr(from)}, Request: access.Request{
 		Caller: access.Caller{Token: access.TokenValid, Object: access.MustGUID(who)}, Operation: o, Object: "db"}}
 }
 
@@ -81,7 +81,7 @@ func TestExplain(t *testing.T) {
 		if e.Outcome != test.want || gate != test.gate {
 			t.Errorf("%s: Explain = %v at %v, want %v at %v", test.name, e.Outcome, gate, test.want, test.gate)
 		}
-		if test.want == Refused && len(e.Changes) == 0 {
+		if test.want == Refused && len(e.Commands()) == 0 {
 			t.Errorf("%s: no command changes it", test.name)
 		}
 	}

@@ -25,6 +25,9 @@ func (x *explaining) words(step access.Step) (string, iac.Position) {
 }
 
 func (x *explaining) networkWords(step access.Step) (string, iac.Position) {
+	if x.way.Lost != "" {
+		return x.way.Lost, iac.Position{}
+	}
 	acls := x.Property("networkAcls")
 	if step.Outcome == access.Passed {
 		switch step.Admitted {
@@ -39,14 +42,14 @@ func (x *explaining) networkWords(step access.Step) (string, iac.Position) {
 			return fmt.Sprintf("networkAcls.virtualNetworkRules[%d] is the subnet %s", step.Rule, n.Get("id").Text), n.At
 		case access.AdmittedPrivateEndpoint:
 			n := item(x.Property("privateEndpointConnections"), step.Rule)
-			return "the private endpoint connection is approved; no rule is asked", n.At
+			return "the connection of the private endpoint " + x.way.Endpoint.Name + " is approved; no rule is asked", n.At
 		case access.AdmittedTrusted:
 			return "the caller is a trusted service and bypass is AzureServices", acls.Get("bypass").At
 		case access.AdmittedPerimeter:
 			return "the network security perimeter admits it", iac.Position{}
 		}
 	}
-	addr := x.request.Origin.Addr.String()
+	addr := x.caller()
 	public, action, bypass := x.publicAccess(), x.defaultAction(), x.bypass()
 	switch step.Reason {
 	case access.FirewallNotTrusted:
@@ -61,6 +64,22 @@ func (x *explaining) networkWords(step access.Step) (string, iac.Position) {
 		return "the network security perimeter decides, and none of its rules admits " + addr, public.node.At
 	}
 	return step.Reason.String(), iac.Position{}
+}
+
+// caller is what the network rules see of the caller.
+func (x *explaining) caller() string {
+	o := &x.request.Origin
+	switch {
+	case o.Path == access.PathPrivateEndpoint:
+		return "the connection of the private endpoint " + x.way.Endpoint.Name
+	case o.Path == access.PathSubnet && x.way.Subnet != nil:
+		return "the subnet " + subnetName(x.way.Subnet)
+	case o.Subnet != "" && x.way.Subnet != nil:
+		return fmt.Sprintf("%s of the subnet %s, whose service endpoint is off", o.Addr, subnetName(x.way.Subnet))
+	case !o.Addr.IsValid():
+		return "the caller"
+	}
+	return o.Addr.String()
 }
 
 // item is the element of an array that a rule index names; Absent when the

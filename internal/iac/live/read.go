@@ -55,6 +55,9 @@ type Principal struct {
 	Object, App access.GUID
 	Tenant      access.GUID
 	Name        string
+	// Resource is the id of the resource that a managed identity belongs to;
+	// "" for others.
+	Resource string
 }
 
 // ErrNoPrincipal is returned when the directory does not have the principal.
@@ -82,12 +85,19 @@ type graphPrincipal struct {
 	App   string `json:"appId"`
 	Name  string `json:"displayName"`
 	Owner string `json:"appOwnerOrganizationId"`
+	// Names hold, for a managed identity, the id of its resource.
+	Names []string `json:"alternativeNames"`
 }
 
 // principal makes the identities of it; the tenant is the caller's own,
 // whose directory was asked.
 func (g graphPrincipal) principal(tenant string) (Principal, error) {
 	p := Principal{Name: g.Name}
+	for _, name := range g.Names {
+		if strings.HasPrefix(name, "/subscriptions/") {
+			p.Resource = name
+		}
+	}
 	var err error
 	if p.Object, err = access.ParseGUID(g.ID); err != nil {
 		return Principal{}, fmt.Errorf("the directory names an object %q", g.ID)
