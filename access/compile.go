@@ -32,6 +32,8 @@ type Vault struct {
 	denies []compiledDeny
 	// principals is what each principal holds.
 	principals map[GUID]*holder
+	// known tells of most ids that no principal has them.
+	known filter
 }
 
 // opset is a set of operations.
@@ -68,6 +70,40 @@ func (v *Vault) holder(p GUID) *holder {
 		v.principals[p] = h
 	}
 	return h
+}
+
+// filter is a set of bits in which every principal has two. A token may
+// carry two hundred groups of which the vault knows none or one; the filter
+// finds the others out without looking each of them up.
+type filter struct {
+	bits []uint64
+	mask uint32
+}
+
+// newFilter makes a filter with some sixteen bits a principal.
+func newFilter(principals map[GUID]*holder) filter {
+	size := uint32(256)
+	for int(size) < 16*len(principals) && size < 1<<24 {
+		size *= 2
+	}
+	f := filter{make([]uint64, size/64), size - 1}
+	for p := range principals {
+		a, b := p.bits()
+		f.bits[a&f.mask/64] |= 1 << (a & 63)
+		f.bits[b&f.mask/64] |= 1 << (b & 63)
+	}
+	return f
+}
+
+// bits are two numbers made of the identifier's random bytes.
+func (g *GUID) bits() (uint32, uint32) {
+	return binary.LittleEndian.Uint32(g[0:4]), binary.LittleEndian.Uint32(g[10:14]) ^ uint32(g[15])<<8 ^ uint32(g[14])
+}
+
+// may reports whether a principal may be known; false is certain.
+func (f *filter) may(g *GUID) bool {
+	a, b := g.bits()
+	return f.bits[a&f.mask/64]&(1<<(a&63)) != 0 && f.bits[b&f.mask/64]&(1<<(b&63)) != 0
 }
 
 type compiledDeny struct {
@@ -107,6 +143,7 @@ func Compile(rules *Rules) *Vault {
 	case ModelPolicies:
 		v.compilePolicies(rules)
 	}
+	v.known = newFilter(v.principals)
 	return v
 }
 

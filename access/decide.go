@@ -146,8 +146,10 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 		f = secretFacts(v.name, r)
 	}
 	best := v.first(r.Caller.Object, r.Operation, kind, object, &f, NoRule)
-	for _, g := range r.Caller.Groups {
-		best = v.first(g, r.Operation, kind, object, &f, best)
+	for i := range r.Caller.Groups {
+		if g := &r.Caller.Groups[i]; v.known.may(g) {
+			best = v.first(*g, r.Operation, kind, object, &f, best)
+		}
 	}
 	if best == NoRule {
 		d.Reason = NoAssignment
@@ -192,8 +194,10 @@ func earlier(a, b int32) int32 {
 func (v *Vault) policies(r *Request, d *Decision) {
 	d.Gate = GatePermission
 	best, onBehalf := v.policy(r.Caller.Object, r, NoRule, NoRule)
-	for _, g := range r.Caller.Groups {
-		best, onBehalf = v.policy(g, r, best, onBehalf)
+	for i := range r.Caller.Groups {
+		if g := &r.Caller.Groups[i]; v.known.may(g) {
+			best, onBehalf = v.policy(*g, r, best, onBehalf)
+		}
 	}
 	switch {
 	case best != NoRule:
