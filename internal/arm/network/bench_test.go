@@ -138,7 +138,9 @@ func (b *bench) drawing() {
 		{"name":"pe-subnet","properties":{"addressPrefix":"10.0.3.0/24"}}]}}`, 201)
 }
 
-func (b *bench) subnet(name string) string { return b.id("virtualNetworks", "myvnet") + "/subnets/" + name }
+func (b *bench) subnet(name string) string {
+	return b.id("virtualNetworks", "myvnet") + "/subnets/" + name
+}
 
 // wish is the body of a private endpoint in the drawing, as az sends it.
 func (b *bench) wish(list, connection, vault string, more ...string) string {

@@ -165,7 +165,9 @@ func TestAddresses(t *testing.T) {
 	static := func(address string) string {
 		return `,"customNetworkInterfaceName":"card-` + address + `","ipConfigurations":[{"name":"ip","properties":{"groupId":"vault","memberName":"default","privateIPAddress":"` + address + `"}}]`
 	}
-	address := func(name string) any { return b.get(b.id("privateEndpoints", name)).at("properties.customDnsConfigs.0.ipAddresses.0") }
+	address := func(name string) any {
+		return b.get(b.id("privateEndpoints", name)).at("properties.customDnsConfigs.0.ipAddresses.0")
+	}
 	b.put(b.id("privateEndpoints", "fixed"), b.wish(automatic, "fixed", "kv1", static("10.0.3.5")), 201)
 	card := b.get(b.id("networkInterfaces", "card-10.0.3.5"))
 	if card.at("properties.ipConfigurations.0.name") != "ip" || card.at("properties.ipConfigurations.0.properties.privateIPAllocationMethod") != "Static" || address("fixed") != "10.0.3.5" {

@@ -148,6 +148,27 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// TestZonesFollow: the records of an endpoint go with it, and the links of
+// zones to a network with the network.
+func TestZonesFollow(t *testing.T) {
+	b := start(t)
+	b.drawing()
+	b.p.CreateVault("kv1")
+	b.put(b.id("privateEndpoints", "pe"), b.wish(automatic, "c", "kv1"), 201)
+	zone := b.id("privateDnsZones", "privatelink.vaultcore.azure.net")
+	b.put(zone, `{"location":"global"}`, 201)
+	b.put(zone+"/virtualNetworkLinks/link", fmt.Sprintf(`{"location":"global","properties":{"registrationEnabled":false,"virtualNetwork":{"id":%q}}}`, b.id("virtualNetworks", "myvnet")), 201)
+	b.put(b.id("privateEndpoints", "pe")+"/privateDnsZoneGroups/default", fmt.Sprintf(`{"properties":{"privateDnsZoneConfigs":[{"name":"kv","properties":{"privateDnsZoneId":%q}}]}}`, zone), 201)
+	if a := b.get(zone + "/A/kv1"); a.at("properties.aRecords.0.ipv4Address") != "10.0.3.4" {
+		t.Errorf("the record of the endpoint = %s", a.text)
+	}
+	b.remove(b.id("privateEndpoints", "pe"), 200)
+	b.do("GET", zone+"/A/kv1", "", 404)
+	b.get(zone + "/virtualNetworkLinks/link")
+	b.remove(b.id("virtualNetworks", "myvnet"), 200)
+	b.do("GET", zone+"/virtualNetworkLinks/link", "", 404)
+}
+
 // TestRights: each operation asks for its action, and what is named in a
 // body for the right to join it.
 func TestRights(t *testing.T) {

@@ -106,9 +106,9 @@ func TestPlanCompletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const etag = `W/\"11111111-1111-1111-1111-111111111111\"`
+	const etag = `W/\"11111111-1111-4111-9111-111111111111\"`
 	const app = networkID + "/subnets/app"
-	want := `{"provisioningState":"Succeeded","resourceGuid":"22222222-2222-2222-2222-222222222222","addressSpace":{"addressPrefixes":["10.0.0.0/16"]},` +
+	want := `{"provisioningState":"Succeeded","resourceGuid":"22222222-2222-4222-a222-222222222222","addressSpace":{"addressPrefixes":["10.0.0.0/16"]},` +
 		`"subnets":[{"name":"app","id":"` + app + `","etag":"` + etag + `","properties":{"provisioningState":"Succeeded","addressPrefix":"10.0.1.0/24",` +
 		`"serviceEndpoints":[{"provisioningState":"Succeeded","service":"Microsoft.KeyVault","locations":["*"]},` +
 		`{"provisioningState":"Succeeded","service":"Microsoft.Storage","locations":["eastus","westus"]}],` +

@@ -323,10 +323,11 @@ func Drop(d *estate.Draft, endpoint *estate.Resource, at time.Time) {
 // ETag is a version as Microsoft.Network writes it.
 func ETag(tag string) string { return `W/"` + GUID(tag) + `"` }
 
-// GUID writes 32 hex digits as an identifier.
+// GUID writes 32 random hex digits as an identifier (version 4).
 func GUID(hex string) string {
 	if len(hex) < 32 {
 		hex += strings.Repeat("0", 32-len(hex))
 	}
-	return hex[:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20] + "-" + hex[20:32]
+	variant := string("89ab"[strings.IndexByte("0123456789abcdef", hex[16])&3])
+	return hex[:8] + "-" + hex[8:12] + "-4" + hex[13:16] + "-" + variant + hex[17:20] + "-" + hex[20:32]
 }
