@@ -135,6 +135,17 @@ func TestPrivateZones(t *testing.T) {
 	ask(t, view(inside, six...), "myvault."+core+".", TypeANY, "NOERROR "+linked+"30 AAAA 2001:db8::5")
 }
 
+// TestSOA: the record set of a zone's beginning says how long nothing may be
+// remembered.
+func TestSOA(t *testing.T) {
+	v := view(inside, append(drawing(), recordOf("SOA", core, "@", `"soaRecord":{"host":"ns.Example.com","email":"not a name","serialNumber":7,"refreshTime":1,"retryTime":2,"expireTime":3,"minimumTTL":0}`))...)
+	got := *Resolve(v, Question{"x." + core + ".", TypeA}).Authority
+	want := Authority{Zone: core + ".", Master: "ns.example.com.", Mailbox: "azureprivatedns-host.microsoft.com.", TTL: 30, Serial: 7, Refresh: 1, Retry: 2, Expire: 3}
+	if got != want {
+		t.Errorf("the SOA record = %+v, want %+v", got, want)
+	}
+}
+
 // TestSeveralNetworks: two regions, an endpoint in each, a zone of one name
 // in each.
 func TestSeveralNetworks(t *testing.T) {

@@ -231,8 +231,8 @@ func (x *examination) notApproved() Finding {
 
 // otherResolver: the question does not come from a network that sees zones.
 func (x *examination) otherResolver() Finding {
-	return Finding{OtherResolver, fmt.Sprintf("%s is in no declared network, so it gets public answers. On-premises, forward vault.azure.net and vaultcore.azure.net to a resolver "+
-		"whose address is in a network that the zone is linked to; for an app, integrate it with the network and send its questions to that network's resolver.", x.view.Client),
+	return Finding{OtherResolver, fmt.Sprintf("%s is in %s, so it gets public answers. On-premises, forward vault.azure.net and vaultcore.azure.net to a resolver "+
+		"whose address is in a network that the zone is linked to; for an app, integrate it with the network and send its questions to that network's resolver.", x.view.Client, strings.TrimSuffix(x.nowhere(), ",")),
 		[]string{"az dns-resolver inbound-endpoint create --resource-group GROUP --dns-resolver-name RESOLVER --name inbound --location " + word(x.vault.Resource.Location, "LOCATION") +
 			" --ip-configurations \"[{private-ip-allocation-method:Dynamic,id:SUBNET-ID}]\"",
 			"az webapp config appsettings set --resource-group GROUP --name APP --settings WEBSITE_DNS_SERVER=168.63.129.16 WEBSITE_VNET_ROUTE_ALL=1"}}

@@ -78,6 +78,15 @@ type recordSet struct {
 		CNAMERecord struct {
 			Name string `json:"cname"`
 		} `json:"cnameRecord"`
+		SOARecord *struct {
+			Host    string  `json:"host"`
+			Email   string  `json:"email"`
+			Serial  uint32  `json:"serialNumber"`
+			Refresh uint32  `json:"refreshTime"`
+			Retry   uint32  `json:"retryTime"`
+			Expire  uint32  `json:"expireTime"`
+			Minimum *uint32 `json:"minimumTtl"`
+		} `json:"soaRecord"`
 	} `json:"properties"`
 }
 
@@ -141,6 +150,8 @@ func (z *zone) add(r *estate.Resource, kind string) {
 	}
 	n := z.node(strings.ToLower(r.Name))
 	switch {
+	case strings.EqualFold(kind, "SOA") && r.Name == "@":
+		z.begin(&doc)
 	case strings.EqualFold(kind, "AAAA"):
 		n.v6.ttl = doc.Properties.TTL
 		for _, a := range doc.Properties.AAAARecords {
@@ -153,6 +164,23 @@ func (z *zone) add(r *estate.Resource, kind string) {
 			n.alias, n.ttl = name, doc.Properties.TTL
 		}
 	}
+}
+
+// begin replaces what the zone's SOA record says by its record set. Names
+// that cannot stand in a record stay.
+func (z *zone) begin(doc *recordSet) {
+	given, soa := doc.Properties.SOARecord, z.authority
+	if given == nil || given.Minimum == nil {
+		return
+	}
+	if name, ok := absolute(given.Host); ok {
+		soa.Master = name
+	}
+	if name, ok := absolute(given.Email); ok {
+		soa.Mailbox = name
+	}
+	soa.TTL, soa.Serial, soa.Refresh = doc.Properties.TTL, given.Serial, given.Refresh
+	soa.Retry, soa.Expire, soa.Minimum = given.Retry, given.Expire, *given.Minimum
 }
 
 // absolute is a host name, lower-case and with a dot at its end; ok is false

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -421,60 +420,6 @@ func TestSnapshotsAreFollowed(t *testing.T) {
 	ask("A 10.0.3.4")
 }
 
-// TestFlood: fifty thousand packets, whole ones, broken ones and ones that
-// would be passed on, leave behind what there was before: the same
-// goroutines, no heap of packets, and a server that answers.
-func TestFlood(t *testing.T) {
-	hole, err := net.ListenPacket("udp", "127.0.0.1:0") // a resolver that never answers
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hole.Close()
-	s := run(t, "127.0.0.1:0", func(o *Options) { o.Upstream = hole.LocalAddr().String() })
-	exchangeWith(t, s, appClient, "udp", query("plain.vault.azure.net.", wire.TypeA))
-	runtime.GC()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	goroutines := runtime.NumGoroutine()
-	conn, err := net.Dial("udp", s.options.Sockets.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	good, _ := query("myvault.vault.azure.net.", wire.TypeA).Pack()
-	const packets = 50_000
-	for i := range packets {
-		p := good
-		switch i % 4 {
-		case 1:
-			p = good[:len(good)-i%len(good)]
-		case 2:
-			p = slices.Repeat([]byte{byte(i)}, i%1400)
-		case 3:
-			p, _ = query(fmt.Sprintf("n%d.example.com.", i), wire.TypeA).Pack()
-		}
-		// A full buffer of the receiver loses packets, as it should.
-		_, _ = conn.Write(p)
-		if n := runtime.NumGoroutine(); n > goroutines+maxErrands+8 {
-			t.Fatalf("%d goroutines after %d packets, %d before", n, i, goroutines)
-		}
-	}
-	a := exchangeWith(t, s, appClient, "tcp", query("myvault.vault.azure.net.", wire.TypeA))
-	if !strings.HasSuffix(summary(a), "A 10.0.3.4") {
-		t.Errorf("the answer after the flood = %s", a)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&now)
-	if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
-		t.Errorf("the heap grew by %d bytes", grown)
-	}
-	c := s.Counts()
-	if c.MostForwarding > maxErrands || c.Answered == 0 || c.Malformed == 0 {
-		t.Errorf("Counts = %+v", c)
-	}
-	t.Logf("of %d packets: %+v", packets, c)
-}
-
 // FuzzAnswer: whatever arrives is answered or dropped, and an answer is a
 // message of its own: an answer, to the same number, no larger than it may.
 func FuzzAnswer(f *testing.F) {
@@ -505,44 +450,4 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("answer(%x) = %x, %v", packet, reply, err)
 		}
 	})
-}
-
-// BenchmarkAnswerWire asks through a socket of the loopback. The processor's
-// time is that of the whole process, the asking included.
-func BenchmarkAnswerWire(b *testing.B) {
-	for _, c := range []struct{ what, from, name string }{{"private", appClient, "myvault.vault.azure.net."}, {"public", awayClient, "myvault.vault.azure.net."}} {
-		b.Run(c.what, func(b *testing.B) {
-			s := start(b)
-			packet, _ := query(c.name, wire.TypeA).Pack()
-			const window = 64
-			conn, err := (&net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(c.from)}}).Dial("udp", s.options.Sockets.Addr())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			answer := make([]byte, 2048)
-			began := processorTime()
-			b.ReportAllocs()
-			b.ResetTimer()
-			for sent, got := 0, 0; got < b.N; got++ {
-				for ; sent < b.N && sent-got < window; sent++ {
-					if _, err := conn.Write(packet); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if _, err := conn.Read(answer); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "answers/s")
-			b.ReportMetric(float64(b.N)/(processorTime()-began).Seconds(), "answers/cpu-s")
-		})
-	}
-}
-
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

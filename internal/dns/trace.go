@@ -3,6 +3,7 @@ package dns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"postern/access"
@@ -154,9 +155,21 @@ func (n *narrator) private(h hop) string {
 // blind says why no private zone answered.
 func (n *narrator) blind() string {
 	if n.subnet == nil {
-		return fmt.Sprintf("%s is in no declared network and sees no private zone", n.view.Client)
+		return fmt.Sprintf("%s is in %s and sees no private zone", n.view.Client, n.nowhere())
 	}
 	return fmt.Sprintf("no private zone that is linked to network %s holds the name", n.subnet.Network.Name)
+}
+
+// nowhere says why the client's address proves no network.
+func (n *narrator) nowhere() string {
+	for _, v := range n.view.Snapshot.Network().Networks {
+		for _, s := range v.Subnets {
+			if slices.ContainsFunc(s.Prefixes, func(p netip.Prefix) bool { return p.Contains(n.view.Client.Unmap()) }) {
+				return "subnets of several networks, which proves none,"
+			}
+		}
+	}
+	return "no declared network"
 }
 
 // connections lists the connections of a vault and their states.

@@ -22,6 +22,10 @@ myvault.privatelink.vaultcore.azure.net: CNAME data-prod-eus.vaultcore.azure.net
 data-prod-eus.vaultcore.azure.net: CNAME data-prod-eus-region.vaultcore.azure.net (vaultcore.azure.net): the public entrance of the vault's region
 data-prod-eus-region.vaultcore.azure.net: A 198.51.100.1 (vaultcore.azure.net): the public entrance of the vault's region
 NOERROR other-resolver`},
+		{"127.1.1.1", "plain.vault.azure.net", `plain.vault.azure.net: CNAME data-prod-weu.vaultcore.azure.net (vault.azure.net): vault plain has no approved private endpoint connection (it has none), so its name is public
+data-prod-weu.vaultcore.azure.net: CNAME data-prod-weu-region.vaultcore.azure.net (vaultcore.azure.net): the public entrance of the vault's region
+data-prod-weu-region.vaultcore.azure.net: A 198.51.100.1 (vaultcore.azure.net): the public entrance of the vault's region
+NOERROR`},
 		{inside, "gone.vault.azure.net", `gone.vault.azure.net: NXDOMAIN (vault.azure.net): vault gone is soft-deleted: its name does not resolve until it is recovered
 NXDOMAIN`},
 		{inside, "nobody.vault.azure.net", `nobody.vault.azure.net: NXDOMAIN (vault.azure.net): there is no vault of this name
@@ -137,5 +141,13 @@ func TestCommandsHoldNoForeignText(t *testing.T) {
 		if strings.ContainsAny(command, "$()~") {
 			t.Errorf("command %q", command)
 		}
+	}
+}
+
+// TestOverlappingNetworks: an address that two networks have is in neither.
+func TestOverlappingNetworks(t *testing.T) {
+	d := Trace(view(inside, append(drawing(), network("twin", "app=10.0.1.0/24"))...), "myvault.vault.azure.net")
+	if len(d.Findings) != 1 || d.Findings[0].Cause != OtherResolver || !strings.Contains(d.Findings[0].Message, "10.0.1.7 is in subnets of several networks, which proves none, so") {
+		t.Errorf("findings = %+v", d.Findings)
 	}
 }
