@@ -3,6 +3,7 @@ package azcli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,14 +16,18 @@ import (
 func TestWordForWord(t *testing.T) {
 	later := strings.Split(strings.TrimSpace(read(t, "later")), "\n")
 	t.Logf("note: az, not run, because what they configure comes with a later issue: %s", strings.Join(later, "; "))
-	for _, number := range []string{"000", "003"} {
+	for _, number := range []string{"000", "001", "002", "003"} {
 		guide := document(t, number)
 		if guide == "" {
 			t.Logf("note: the az commands are not compared with guide %s: it is neither in POSTERN_SHARED nor in ../shared", number)
 			continue
 		}
 		ran := map[string]bool{}
-		for _, step := range parse(t, read(t, "document-"+number)) {
+		text := "" // guides without a transcript must have no command
+		if slices.Contains(transcripts, "document-"+number) {
+			text = read(t, "document-"+number)
+		}
+		for _, step := range parse(t, text) {
 			command := plain(step.Command)
 			ran[command] = true
 			if !strings.HasPrefix(step.Comment, "not in the document") && !strings.Contains(plain(guide), command) {
