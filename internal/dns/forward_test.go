@@ -170,10 +170,8 @@ func TestCutAnswersAreFetchedWhole(t *testing.T) {
 // TestNoLoops: resolvers that forward to each other, or to themselves, fail
 // the question and do not multiply it.
 func TestNoLoops(t *testing.T) {
-	one, two := premises(t, ""), premises(t, "")
-	for _, s := range []*Server{one, two} {
-		s.flights.patience = 50 * time.Millisecond
-	}
+	hasty := func(o *Options) { o.Patience = 50 * time.Millisecond }
+	one, two := run(t, "127.0.0.1:0", hasty), run(t, "127.0.0.1:0", hasty)
 	for _, c := range []struct{ first, second string }{
 		{one.options.Sockets.Addr(), ""}, {two.options.Sockets.Addr(), one.options.Sockets.Addr()},
 	} {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -34,6 +35,9 @@ type Options struct {
 	// conditional forwarders, DOMAIN=HOST:PORT.
 	Upstream string
 	Forward  []string
+	// Patience is how long one packet to another resolver is waited for; 0
+	// is a second and a half.
+	Patience time.Duration
 	Log      *slog.Logger
 }
 
@@ -81,7 +85,10 @@ func New(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{options: o, served: serve(o.Names), flights: flights{patience: patience},
+	if o.Patience <= 0 {
+		o.Patience = patience
+	}
+	s := &Server{options: o, served: serve(o.Names), flights: flights{patience: o.Patience},
 		errands: make(chan struct{}, maxErrands)}
 	s.Reload(o.Upstream, o.Forward)
 	return s
@@ -166,8 +173,8 @@ func (s *Server) serveUDP(ctx context.Context) error {
 // written.
 func (s *Server) send(ctx context.Context, e *errand, write func([]byte)) {
 	s.working.Go(func() {
+		defer func() { <-s.errands }()
 		s.run(ctx, e)
-		<-s.errands
 		write(newDesk().pack(e.reply, e.room))
 	})
 }
