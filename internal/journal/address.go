@@ -78,3 +78,32 @@ func plainName(name string) bool {
 	}
 	return name != ""
 }
+
+// Unsigned is a text without what looks like a token: three parts of
+// base64url, the first of which begins as a JOSE header does. Clients put
+// tokens into names, paths and User-Agents by mistake.
+func Unsigned(text string) string {
+	for from := 0; ; {
+		i := strings.Index(text[from:], "eyJ")
+		if i < 0 {
+			return text
+		}
+		begin := from + i
+		end, dots := begin, 0
+		for ; end < len(text) && (text[end] == '.' || isBase64URL(text[end])); end++ {
+			if text[end] == '.' {
+				dots++
+			}
+		}
+		if dots >= 2 {
+			text = text[:begin] + redacted + text[end:]
+			from = begin + len(redacted)
+			continue
+		}
+		from = end
+	}
+}
+
+func isBase64URL(c byte) bool {
+	return c == '-' || c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}

@@ -55,3 +55,18 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+func TestUnsigned(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", ""},
+		{"https://kv/secrets/a?api-version=7.4", "https://kv/secrets/a?api-version=7.4"},
+		{"/secrets/eyJhbGciOi.eyJhdWQi.c2ln/x", "/secrets/REDACTED/x"},
+		{"eyJa.b.c eyJd.e.f", "REDACTED eyJd.e.f"[:9] + "REDACTED"},
+		{"eyJa.b", "eyJa.b"},
+		{"eyJ", "eyJ"},
+	} {
+		if got := Unsigned(c.text); got != c.want {
+			t.Errorf("Unsigned(%q) = %q, want %q", c.text, got, c.want)
+		}
+	}
+}

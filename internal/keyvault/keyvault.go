@@ -57,6 +57,9 @@ type Deps struct {
 const (
 	maxEcho   = 128
 	maxLogged = 2048
+	// maxStranger is what is logged of somebody who shows no valid token: a
+	// stranger must not fill the disk.
+	maxStranger = 256
 )
 
 type plane struct {
@@ -127,7 +130,7 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, healthBody)
 		return
 	case x.vault == nil:
-		send(w, noSuchVault(host.Vault))
+		x.gone(w, host.Vault)
 		return
 	}
 	x.identify()
@@ -151,6 +154,26 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.headers.allowed(w.Header(), x)
 	write(w, status, body)
+}
+
+// gone answers for a name that no vault has. Somebody who still asks for a
+// deleted vault stands in its log; whoever asks for one that never was, in
+// the server's.
+func (x *exchange) gone(w http.ResponseWriter, name string) {
+	answer := noSuchVault(name)
+	deleted, ok := x.Snapshot().Taken(name)
+	if !ok {
+		x.Log.Info("no such vault", "vault", name, "from", x.call.Request.Origin.Addr, "request", x.headers.requestID())
+		send(w, answer)
+		return
+	}
+	x.record = journal.Record{Time: x.now, ResourceID: deleted.ID, OperationName: x.target.auditName(),
+		CallerIP: x.call.Request.Origin.Addr, CorrelationID: x.headers.correlation(),
+		RequestURI: cut(journal.Unsigned(x.request.URL.Path), maxStranger), ClientInfo: cut(journal.Unsigned(x.request.UserAgent()), maxStranger)}
+	if err := x.Admission.Refuse(&x.record, answer.Status, answer.Message); err != nil {
+		answer = outOfService.Because(err)
+	}
+	send(w, answer)
 }
 
 // giveBack clears what may have been a secret and keeps the buffer for
@@ -194,8 +217,12 @@ func (x *exchange) identify() {
 	if !strings.HasPrefix(uri, "/") {
 		uri = r.URL.RequestURI()
 	}
-	rec.RequestURI = cut(x.base+journal.Address(uri, parameters), maxLogged)
-	rec.ClientInfo = cut(r.UserAgent(), maxLogged)
+	most := maxLogged
+	if x.id.Token != access.TokenValid {
+		most = maxStranger
+	}
+	rec.RequestURI = cut(journal.Unsigned(x.base+journal.Address(uri, parameters)), most)
+	rec.ClientInfo = cut(journal.Unsigned(r.UserAgent()), most)
 	if r.TLS != nil {
 		rec.TLSVersion = tlsVersion(r.TLS.Version)
 	}
@@ -205,7 +232,11 @@ func (x *exchange) identify() {
 // handler has already said more exactly which one it was.
 func (x *exchange) nameObject() {
 	if x.record.ID == "" && x.target.name != "" && x.target.route != nil {
-		x.record.ID = cut(x.objectID(x.target.name, x.target.version), maxLogged)
+		most := maxLogged
+		if x.id.Token != access.TokenValid {
+			most = maxStranger
+		}
+		x.record.ID = cut(journal.Unsigned(x.objectID(x.target.name, x.target.version)), most)
 	}
 }
 

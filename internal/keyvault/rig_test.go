@@ -115,7 +115,9 @@ func newRig(tb testing.TB, more ...*estate.Resource) *rig {
 	assignment := &estate.Resource{ID: group + "/providers/Microsoft.Authorization/roleAssignments/" + assignmentID,
 		Type: estate.TypeRoleAssignment, Name: assignmentID, Body: json.RawMessage(fmt.Sprintf(
 			`{"properties":{"principalId":%q,"roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/%s","scope":%q}}`, officer, secretsRole, group))}
-	resources := append([]*estate.Resource{assignment, vaultNamed("kv", rbac), vaultNamed("policies", policies), vaultNamed("closed", rbac+closed),
+	removed := vaultNamed("removed", rbac)
+	removed.Deleted = &estate.Deletion{}
+	resources := append([]*estate.Resource{assignment, removed, vaultNamed("kv", rbac), vaultNamed("policies", policies), vaultNamed("closed", rbac+closed),
 		vaultNamed("sealed", rbac+sealed), vaultNamed("private", rbac+private), vaultNamed("privatesealed", rbac+private+sealed),
 		vaultNamed("protected", rbac+`,"enablePurgeProtection":true,"softDeleteRetentionInDays":7`)}, more...)
 	snapshot, problems := estate.New(resources, estate.Options{Role: func(guid string) (*access.Role, bool) {

@@ -348,3 +348,16 @@ func TestThrottled(t *testing.T) {
 	// Strangers do not spend the budget of others.
 	r.send(host, "", "GET", "/secrets/a?api-version=7.4", "").want(t, 401)
 }
+
+// TestDeletedVaultIsRecorded: whoever still asks for a deleted vault stands
+// in its log.
+func TestDeletedVaultIsRecorded(t *testing.T) {
+	r := newRig(t)
+	if rec := r.ledger.last(); rec.Status != 0 {
+		t.Fatalf("the journal begins with %+v", rec)
+	}
+	r.send(vaultHost("removed"), "officer", "GET", "/secrets/a?api-version=7.4", "").want(t, 404)
+	if rec := r.ledger.last(); rec.Status != 404 || rec.OperationName != "SecretGet" {
+		t.Errorf("a request to a deleted vault is recorded as %+v", rec)
+	}
+}

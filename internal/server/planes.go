@@ -33,7 +33,9 @@ const (
 
 func newHTTPServer(h http.Handler, errorLog *log.Logger) *http.Server {
 	return &http.Server{Handler: h, ErrorLog: errorLog, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		// OPTIONS * would be answered before any plane is asked.
+		DisableGeneralOptionsHandler: true}
 }
 
 // denialNote is what the log adds to a refusal by the network rules, so that
