@@ -189,7 +189,7 @@ var floors = [][]string{
 	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted"},
 	{"internal/store/memory", "internal/store/bolt", "internal/journal"},
 	{"internal/estate", "internal/vault", "internal/entra"},
-	{"internal/iac", "internal/admission", "internal/perimeter", "internal/dns"},
+	{"internal/iac", "internal/admission", "internal/perimeter", "internal/dns", "internal/connect"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
 	{"internal/arm/privatelink"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network",

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
 	"net"
 	"sync"
+
+	"postern/internal/perimeter"
 )
 
 // handover is a listener whose connections come from elsewhere in the
@@ -45,3 +48,12 @@ func (h *handover) Close() error { h.once.Do(func() { close(h.closed) }); return
 
 // Addr implements net.Listener.
 func (h *handover) Addr() net.Addr { return h.addr }
+
+// takeOver gives the TLS listener the connections of the proxy's clients.
+func (s *Server) takeOver(context.Context, string) (take func(net.Conn), err error) {
+	return func(c net.Conn) {
+		if c != nil && !s.own.give(perimeter.Handed(c)) {
+			c.Close()
+		}
+	}, nil
+}

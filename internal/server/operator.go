@@ -31,5 +31,5 @@ func (s *Server) operatorAPI() operator.Deps {
 	tenant, _ := access.ParseGUID(s.admin.TenantID)
 	return operator.Deps{Platform: s.platform, Directory: s.directory, Journal: s.journal, Trusted: prof.TrustedServices, Tenant: tenant,
 		Place:       func(string) (*operator.Place, error) { return nil, errors.New("no place is known") },
-		PassThrough: func() []string { return *s.proxy.passThrough.Load() }, Now: s.options.Now, Log: s.options.Log}
+		PassThrough: s.proxy.PassThrough, Now: s.options.Now, Log: s.options.Log}
 }

@@ -16,10 +16,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/admission"
 	"postern/internal/config"
+	"postern/internal/connect"
 	"postern/internal/dns"
 	"postern/internal/entra"
 	"postern/internal/estate"
@@ -73,9 +75,11 @@ type Server struct {
 	hopsAt    net.Listener   // of the balancers; nil when off
 	hops      []net.Listener // connections with a PROXY header
 	own       *handover
-	proxy     *proxy
-	proxyAt   net.Listener // nil when off
-	metricsAt net.Listener // nil when off
+	proxy     *connect.Proxy
+	// passThrough is replaced on reload, never changed.
+	passThrough atomic.Pointer[[]string]
+	proxyAt     net.Listener // nil when off
+	metricsAt   net.Listener // nil when off
 	// operatorAt is the socket of the owner of the data folder; nil where
 	// there are no sockets.
 	operatorAt net.Listener
@@ -114,7 +118,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 // openData opens what is kept in the data folder: root key, store, journal.
 // The journal first gets the records of changes that a crash kept from it.
 func (s *Server) openData(ctx context.Context) error {
-	if err := os.MkdirAll(s.options.Data, 0o700); err != nil {
+	// A folder that was there before is closed to others, too: its sockets
+	// are for its owner alone.
+	if err := errors.Join(os.MkdirAll(s.options.Data, 0o700), os.Chmod(s.options.Data, 0o700)); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
 	var err error
@@ -230,8 +236,9 @@ func (s *Server) makeServers(planes http.Handler) {
 	s.main = newHTTPServer(planes, errorLog)
 	s.main.TLSConfig = s.clientTLS()
 	s.main.ConnContext = s.perimeter.ConnContext
-	s.proxy = &proxy{names: s.names, own: s.own, log: s.options.Log}
-	s.proxy.passThrough.Store(&s.config.Proxy.PassThrough)
+	passThrough := s.config.Proxy.PassThrough
+	s.passThrough.Store(&passThrough)
+	s.proxy = &connect.Proxy{Names: s.names, Own: s.takeOver, PassThrough: func() []string { return *s.passThrough.Load() }, Log: s.options.Log}
 	if s.proxyAt != nil {
 		s.others = append(s.others, plainServer{newHTTPServer(s.proxy, errorLog), s.proxyAt})
 	}
@@ -299,7 +306,7 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 	}
 	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
 	s.admission.SetBudget(throttle.New(next.Throttle.Operations, s.options.Now))
-	s.proxy.passThrough.Store(&next.Proxy.PassThrough)
+	s.passThrough.Store(&next.Proxy.PassThrough)
 	s.reloadDNS(next.DNS)
 	if level, _ := next.Log.Slog(); s.options.Level != nil {
 		s.options.Level.Set(level)

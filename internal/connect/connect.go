@@ -1,4 +1,10 @@
-package server
+// Package connect is a CONNECT proxy, by which clients reach names that no
+// resolver knows: HTTPS_PROXY=http://ADDRESS puts a whole program behind it.
+//
+// It connects to two sorts of hosts: those that the server serves itself,
+// which are somebody else's to take over, and those that the operator
+// listed. Everything else is refused.
+package connect
 
 import (
 	"bufio"
@@ -10,39 +16,39 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"postern/internal/names"
-	"postern/internal/perimeter"
 )
 
-// proxy is the CONNECT proxy. It connects to two sorts of hosts: those that
-// the server serves itself, which get the client's own connection, and those
-// that the operator listed. Everything else is refused.
-type proxy struct {
-	names *names.Names
-	own   *handover
-	// passThrough is replaced on reload, never changed.
-	passThrough atomic.Pointer[[]string]
-	dialer      net.Dialer
-	log         *slog.Logger
+// Proxy is the proxy; it is an http.Handler.
+type Proxy struct {
+	Names *names.Names
+	// Own prepares for a host that the server serves: what it returns takes
+	// the client's connection. Its error is told to the client.
+	Own func(ctx context.Context, target string) (take func(net.Conn), err error)
+	// PassThrough are the hosts (HOST:PORT, lower-case) besides the server's
+	// own.
+	PassThrough func() []string
+	Log         *slog.Logger
+
+	dialer net.Dialer
 }
 
 // maxTarget bounds the target of a CONNECT: a DNS name and a port.
 const maxTarget = 255 + 6
 
 // ServeHTTP implements http.Handler.
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Host
 	switch {
 	case r.Method != http.MethodConnect:
 		p.refuse(w, r, http.StatusMethodNotAllowed, "this is a CONNECT proxy; set it as HTTPS_PROXY, not as HTTP_PROXY")
 	case len(target) > maxTarget || !wellFormed(target):
 		p.refuse(w, r, http.StatusBadRequest, "the target is not HOST:PORT")
-	case p.names.Serves(target):
-		p.hand(w, r)
-	case slices.Contains(*p.passThrough.Load(), strings.ToLower(target)):
+	case p.Names.Serves(target):
+		p.own(w, r)
+	case slices.Contains(p.PassThrough(), strings.ToLower(target)):
 		p.connect(w, r)
 	default:
 		p.refuse(w, r, http.StatusForbidden, "this proxy carries only the names that postern serves; proxy.passThrough in the configuration lists others")
@@ -57,22 +63,22 @@ func wellFormed(target string) bool {
 		!strings.ContainsAny(host, "/\\@?#% \t\r\n")
 }
 
-func (p *proxy) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
-	p.log.Warn("proxy: refused", "method", r.Method, "target", r.Host, "from", r.RemoteAddr, "why", why)
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	p.Log.Warn("proxy: refused", "method", r.Method, "target", r.Host, "from", r.RemoteAddr, "why", why)
 	http.Error(w, "postern: "+why, status)
 }
 
 // hijack takes the connection over and answers that the tunnel stands.
-func (p *proxy) hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+func (p *Proxy) hijack(w http.ResponseWriter) (net.Conn, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := errors.Join(conn.SetDeadline(time.Time{}), established(conn)); err != nil {
 		conn.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return conn, rw, nil
+	return whole(conn, rw.Reader), nil
 }
 
 func established(w io.Writer) error {
@@ -80,19 +86,28 @@ func established(w io.Writer) error {
 	return err
 }
 
-// hand gives the client's connection to the TLS listener.
-func (p *proxy) hand(w http.ResponseWriter, r *http.Request) {
-	conn, rw, err := p.hijack(w)
+// own has the client's connection taken over.
+func (p *Proxy) own(w http.ResponseWriter, r *http.Request) {
+	take, err := p.Own(r.Context(), r.Host)
 	if err != nil {
-		p.log.Warn("proxy: cannot take over the connection", "from", r.RemoteAddr, "error", err)
+		p.refuse(w, r, http.StatusBadGateway, err.Error())
 		return
 	}
-	if n := rw.Reader.Buffered(); n > 0 {
-		conn = &unread{Conn: conn, rest: io.LimitReader(rw.Reader, int64(n))}
+	conn, err := p.hijack(w)
+	if err != nil {
+		p.Log.Warn("proxy: cannot take over the connection", "from", r.RemoteAddr, "error", err)
+		take(nil)
+		return
 	}
-	if !p.own.give(perimeter.Handed(conn)) {
-		conn.Close()
+	take(conn)
+}
+
+// whole is a connection of which a reader has read the first bytes already.
+func whole(conn net.Conn, read *bufio.Reader) net.Conn {
+	if n := read.Buffered(); n > 0 {
+		return &unread{Conn: conn, rest: io.LimitReader(read, int64(n))}
 	}
+	return conn
 }
 
 // unread is a connection of which the first bytes were read already.
@@ -117,7 +132,7 @@ func (u *unread) Read(b []byte) (int, error) {
 }
 
 // connect joins the client with a host that the operator listed.
-func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	far, err := p.dialer.DialContext(ctx, "tcp", r.Host)
@@ -125,19 +140,26 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, http.StatusBadGateway, "the host cannot be reached")
 		return
 	}
-	defer far.Close()
-	near, rw, err := p.hijack(w)
+	near, err := p.hijack(w)
 	if err != nil {
+		far.Close()
 		return
 	}
-	defer near.Close()
+	Join(near, far)
+}
+
+// Join copies between two connections until one of them ends, and closes
+// both.
+func Join(a, b net.Conn) {
+	defer a.Close()
+	defer b.Close()
 	done := make(chan struct{}, 2)
-	pipe := func(to net.Conn, from io.Reader) {
+	pipe := func(to, from net.Conn) {
 		// What ends one direction ends the other: both ends are closed.
 		_, _ = io.Copy(to, from)
 		done <- struct{}{}
 	}
-	go pipe(far, io.MultiReader(io.LimitReader(rw.Reader, int64(rw.Reader.Buffered())), near))
-	go pipe(near, far)
+	go pipe(a, b)
+	go pipe(b, a)
 	<-done
 }
