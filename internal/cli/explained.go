@@ -184,7 +184,7 @@ func (x explained) json(out io.Writer) error {
 		gate := jsonGate{Gate: g.Gate.String(), Outcome: outcome(g), Decided: g.Decided, Text: g.Text, File: g.At.File, Line: g.At.Line}
 		if g.Doubt != "" {
 			gate.Text = g.Doubt
-		} else if g.Decided && x.Decision.Reason != access.Undecided {
+		} else if g.Decided && x.Way.Lost == "" && x.Decision.Reason != access.Undecided {
 			gate.Reason = x.Decision.Reason.String()
 		}
 		j.Gates = append(j.Gates, gate)

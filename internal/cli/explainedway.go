@@ -88,11 +88,11 @@ func (x explained) changes(b *strings.Builder) {
 	}
 	title := "what changes it"
 	if x.Outcome != posture.Refused {
-		title = "what is wrong all the same"
+		title = "what to look at all the same"
 	}
 	fmt.Fprintf(b, "\n%s:\n", title)
 	w := x.Way
-	plain := len(x.Causes) == 1 && w.Place.Kind == posture.ByAddress && w.Subnet == nil && w.Endpoint == nil && len(x.Causes[0].Fix) > 0
+	plain := len(x.Causes) == 1 && w.Place.Kind == posture.ByAddress && w.Subnet == nil && w.DNS == nil && len(x.Causes[0].Fix) > 0
 	for _, c := range x.Causes {
 		if !plain {
 			fmt.Fprintf(b, "  # %s: %s\n", c.Code, report.Printable(c.Text))
@@ -101,8 +101,11 @@ func (x explained) changes(b *strings.Builder) {
 			fmt.Fprintf(b, "  %s\n", report.Printable(command))
 		}
 	}
-	if x.Advice != "" {
+	switch {
+	case x.Advice != "" && plain:
 		fmt.Fprintf(b, "  %s\n", report.Printable(x.Advice))
+	case x.Advice != "":
+		fmt.Fprintf(b, "  # %s\n", report.Printable(x.Advice))
 	}
 }
 

@@ -200,17 +200,26 @@ func (x *explaining) dnsCauses() []Cause {
 	}
 	var causes []Cause
 	for _, f := range x.way.DNS.Findings {
-		if f.Cause == dns.NotApproved {
+		switch f.Cause {
+		case dns.NotApproved:
 			causes = append(causes, x.stateCauses()...)
-			continue
+		case dns.OtherResolver:
+			causes = append(causes, x.resolverCause(f.Cause.String()))
+		default:
+			causes = append(causes, Cause{f.Cause.String(), sentence(f.Message), f.Fix})
 		}
-		causes = append(causes, Cause{f.Cause.String(), sentence(f.Message), f.Fix})
 	}
 	return causes
 }
 
-// sentence is a message as part of a line: without the stop at its end.
-func sentence(message string) string { return strings.TrimSuffix(message, ".") }
+// sentence is a message as part of a line: without a capital and a stop.
+func sentence(message string) string {
+	return strings.ToLower(message[:min(1, len(message))]) + strings.TrimSuffix(message[min(1, len(message)):], ".")
+}
+
+// privateZone is the zone that names of vaults with a private endpoint lead
+// into.
+const privateZone = "privatelink.vaultcore.azure.net"
 
 // serviceCauses: the caller is on the compute of a trusted service, and is
 // refused all the same.

@@ -21,9 +21,12 @@ func (x *explaining) change(step access.Step) (causes []Cause, advice string) {
 		causes, advice = x.networkCauses(step)
 		named := causes
 		// The name comes first: with it put right, the firewall is not asked.
-		if x.way.Endpoint == nil {
-			causes = append(x.dnsCauses(), x.appCauses()...)
+		// On the internet it is right, and the firewall is what there is.
+		firewall := step.Reason == access.FirewallNotTrusted || step.Reason == access.FirewallBypassNone
+		if x.way.Endpoint != nil || x.isOutside() && firewall {
+			return causes, advice
 		}
+		causes = append(x.dnsCauses(), x.appCauses()...)
 		for _, c := range named {
 			if !slices.ContainsFunc(causes, func(other Cause) bool { return other.Code == c.Code }) {
 				causes = append(causes, c)
@@ -56,8 +59,10 @@ func (x *explaining) change(step access.Step) (causes []Cause, advice string) {
 // in the way when public access goes. A caller on the internet is not one of
 // those whose name ought to lead elsewhere.
 func (x *explaining) besides() []Cause {
-	addr := x.request.Origin.Addr
-	if x.way.Endpoint != nil || x.way.Subnet == nil && !addr.IsPrivate() {
+	if x.way.Endpoint != nil {
+		return x.appCauses()
+	}
+	if x.isOutside() {
 		return nil
 	}
 	causes := x.dnsCauses()
@@ -65,6 +70,12 @@ func (x *explaining) besides() []Cause {
 		causes = append(causes, x.appCauses()...)
 	}
 	return causes
+}
+
+// isOutside reports whether the caller is on the internet.
+func (x *explaining) isOutside() bool {
+	addr := x.request.Origin.Addr
+	return x.way.Subnet == nil && !addr.IsPrivate() && !addr.IsLoopback()
 }
 
 // headline says why the name leads to the public address, to a caller who is
@@ -100,7 +111,7 @@ func (x *explaining) because() string {
 		case dns.ZoneNotLinked:
 			return x.unlinked()
 		}
-		return lowerFirst(sentence(f.Message))
+		return sentence(f.Message)
 	}
 	return "nothing says otherwise"
 }
@@ -108,25 +119,24 @@ func (x *explaining) because() string {
 // unlinked says what the private zone is linked to instead of the caller's
 // network.
 func (x *explaining) unlinked() string {
-	const zone = "privatelink.vaultcore.azure.net"
 	asking := "the caller's network"
 	if s, ok := x.snapshot.Network().SubnetOf(x.way.Resolver); ok {
 		asking = s.Network.Name
 	}
 	for _, z := range x.snapshot.Network().Zones {
-		if z.Name != zone {
+		if z.Name != privateZone {
 			continue
 		}
 		if len(z.Links) == 0 {
-			return fmt.Sprintf("the private zone %s is linked to no network", zone)
+			return fmt.Sprintf("the private zone %s is linked to no network", privateZone)
 		}
 		var linked []string
 		for _, l := range z.Links {
 			linked = append(linked, x.written(l))
 		}
-		return fmt.Sprintf("the private zone %s is linked to %s and not to %s, where the question comes from", zone, strings.Join(linked, ", "), asking)
+		return fmt.Sprintf("the private zone %s is linked to %s and not to %s, where the question comes from", privateZone, strings.Join(linked, ", "), asking)
 	}
-	return fmt.Sprintf("there is no private zone %s", zone)
+	return fmt.Sprintf("there is no private zone %s", privateZone)
 }
 
 // written is the name of a network as it is written, for its Key.
@@ -136,8 +146,6 @@ func (x *explaining) written(key string) string {
 	}
 	return lastSegment(key)
 }
-
-func lowerFirst(s string) string { return strings.ToLower(s[:min(1, len(s))]) + s[min(1, len(s)):] }
 
 // leastRole is the built-in role that allows an operation and the fewest
 // others, asked of the decision itself.

@@ -206,6 +206,7 @@ func (x *explaining) explain() *Explanation {
 	if e.Outcome != Refused {
 		e.Causes = x.besides()
 	}
+	x.farNote()
 	e.Notes = x.notes
 	return e
 }

@@ -54,7 +54,7 @@ func raisedItems(m iac.Member) *iac.Node {
 func MentionsNetworks(data []byte) bool {
 	folded := strings.ToLower(string(utf8Text(data)))
 	for _, word := range []string{"microsoft.network/virtualnetworks", "microsoft.network/privateendpoints", "microsoft.network/privatednszones",
-		"microsoft.network/networksecurityperimeters"} {
+		"microsoft.network/networksecurityperimeters", "microsoft.network/networkinterfaces"} {
 		if strings.Contains(folded, word) {
 			return true
 		}
