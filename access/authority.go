@@ -25,20 +25,43 @@ func NewAuthority(assignments []Assignment, denies []DenyAssignment) *Authority 
 // Deny assignments come first; then one assignment that covers principal,
 // scope and action allows.
 func (a *Authority) Authorize(caller *Caller, action, scope string) Decision {
+	return a.authorize(caller, scope, &facts{action: action})
+}
+
+// Written is the role assignment that a call writes or deletes: what the
+// conditions of the caller's own assignments may speak of.
+type Written struct {
+	// Role is the GUID of the role definition, Principal that of the
+	// principal; Type is its type ("ServicePrincipal").
+	Role, Principal, Type string
+	// Deleting is true for a deletion: then conditions find them under
+	// @Resource, and otherwise under @Request.
+	Deleting bool
+}
+
+// AuthorizeAssignment is Authorize for writing or deleting a role
+// assignment, with what conditions may ask of it (documented:
+// delegate-role-assignments).
+func (a *Authority) AuthorizeAssignment(caller *Caller, action, scope string, w Written) Decision {
+	return a.authorize(caller, scope, &facts{action: action, role: w.Role, principal: w.Principal, principalType: w.Type, deleting: w.Deleting})
+}
+
+func (a *Authority) authorize(caller *Caller, scope string, f *facts) Decision {
+	action := f.action
 	d := Decision{Gate: GatePermission, NetworkRule: NoRule, Rule: NoRule, Reason: NoAssignment}
 	if a == nil || caller == nil || caller.Token != TokenValid || action == "" || scope == "" {
 		return d
 	}
 	for i := range a.denies {
 		x := &a.denies[i]
-		if x.denies(caller) && covers(x.Scope, scope) && (x.Role == nil || grants(x.Role.Actions, x.Role.NotActions, action)) {
+		if x.denies(caller) && covers(x.Scope, scope) && (x.Role == nil || x.Role.allows(action)) {
 			d.Reason, d.Rule = DenyAssigned, int32(i)
 			return d
 		}
 	}
-	d.Rule = a.first(caller.Object, action, scope, NoRule)
+	d.Rule = a.first(caller.Object, scope, f, NoRule)
 	for _, g := range caller.Groups {
-		d.Rule = a.first(g, action, scope, d.Rule)
+		d.Rule = a.first(g, scope, f, d.Rule)
 	}
 	if d.Rule != NoRule {
 		d.Verdict, d.Reason = Allow, ByAssignment
@@ -46,13 +69,13 @@ func (a *Authority) Authorize(caller *Caller, action, scope string) Decision {
 	return d
 }
 
-func (a *Authority) first(p GUID, action, scope string, best int32) int32 {
+func (a *Authority) first(p GUID, scope string, f *facts, best int32) int32 {
 	if p.IsZero() {
 		return best
 	}
 	for _, i := range a.byPrincipal[p] {
 		x := &a.assignments[i]
-		if !x.Conditional && x.Condition.holds(&facts{action: action}) && covers(x.Scope, scope) && x.Role != nil && grants(x.Role.Actions, x.Role.NotActions, action) {
+		if !x.Conditional && x.Condition.holds(f) && covers(x.Scope, scope) && x.Role != nil && x.Role.allows(f.action) {
 			return earlier(best, i)
 		}
 	}

@@ -78,7 +78,7 @@ func reasonAndRule(d Decision) string {
 
 // plainAuthorize is Authorize by reading the assignments one by one.
 func plainAuthorize(assignments []Assignment, denies []DenyAssignment, c *Caller, action, scope string) string {
-	holds := func(r *Role) bool { return r != nil && grants(r.Actions, r.NotActions, action) }
+	holds := func(r *Role) bool { return r != nil && r.allows(action) }
 	if c.Token != TokenValid {
 		return "NoAssignment -1"
 	}

@@ -217,7 +217,7 @@ func roleSet(cache map[*Role]*opset, role *Role) *opset {
 	}
 	s := &opset{}
 	for _, o := range Operations() {
-		if a := o.Info().DataAction; a != "" && grants(role.DataActions, role.NotDataActions, a) {
+		if a := o.Info().DataAction; a != "" && role.allowsData(a) {
 			s.add(o)
 		}
 	}

@@ -142,3 +142,35 @@ func FuzzParseCondition(f *testing.F) {
 		}
 	})
 }
+
+// TestDelegation: a condition on what may be assigned (documented:
+// delegate-role-assignments).
+func TestDelegation(t *testing.T) {
+	const reader, owner = "21090545-7ca7-4776-b22c-e363652d74d2", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+	c := mustCondition("((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {" + reader + "})) AND " +
+		"((!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'})) OR (@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {" + reader + "}))")
+	who := GUID{1}
+	a := NewAuthority([]Assignment{{Principal: who, Scope: "/", Condition: c, Role: &Role{Actions: []string{"Microsoft.Authorization/*"}}}}, nil)
+	caller := &Caller{Token: TokenValid, Object: who}
+	const write, remove = "Microsoft.Authorization/roleAssignments/write", "Microsoft.Authorization/roleAssignments/delete"
+	for _, row := range []struct {
+		action string
+		w      Written
+		want   bool
+	}{
+		{write, Written{Role: reader}, true},
+		{write, Written{Role: owner}, false},
+		{write, Written{}, false},
+		{write, Written{Role: reader, Deleting: true}, false},
+		{remove, Written{Role: reader, Deleting: true}, true},
+		{remove, Written{Role: owner, Deleting: true}, false},
+		{"Microsoft.Authorization/roleAssignments/read", Written{}, true},
+	} {
+		if got := a.AuthorizeAssignment(caller, row.action, "/subscriptions/s", row.w).Allowed(); got != row.want {
+			t.Errorf("%s of %+v allowed %v, want %v", row.action, row.w, got, row.want)
+		}
+	}
+	if a.Authorize(caller, write, "/").Allowed() {
+		t.Error("a write that tells nothing of itself is allowed")
+	}
+}

@@ -224,7 +224,7 @@ func (rules *Rules) assignments(r *Request) Step {
 	for i := range rules.Assignments {
 		a := &rules.Assignments[i]
 		if action != "" && !a.Conditional && r.Caller.isPrincipal(a.Principal) && rules.reaches(a.Scope, resource) && a.Role != nil &&
-			grants(a.Role.DataActions, a.Role.NotDataActions, action) && a.Condition.holds(&f) {
+			a.Role.allowsData(action) && a.Condition.holds(&f) {
 			return Step{Gate: GatePermission, Outcome: Passed, Reason: ByAssignment, Rule: int32(i)}
 		}
 	}
@@ -241,7 +241,7 @@ func (d *DenyAssignment) takes(action string) bool {
 	if role == nil {
 		role = everything
 	}
-	return grants(role.DataActions, role.NotDataActions, action)
+	return role.allowsData(action)
 }
 
 // denies reports whether the caller is among the denied.

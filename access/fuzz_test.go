@@ -64,6 +64,8 @@ func (p pool) role() *Role {
 		&Role{DataActions: []string{"microsoft.keyvault/vaults/secrets/*"}, NotDataActions: []string{"*/delete"}},
 		&Role{DataActions: []string{"Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"}},
 		&Role{DataActions: []string{"Microsoft.KeyVault/vaults/secrets/getSecret/action"}},
+		&Role{DataActions: []string{"Microsoft.KeyVault/vaults/keys/*"}, NotDataActions: []string{"*/read"}, More: []Permissions{
+			{Actions: []string{"*/write"}, DataActions: []string{"*/read", "*/delete"}, NotDataActions: []string{"*/keys/delete"}}}},
 		&Role{Actions: []string{"*"}})
 }
 

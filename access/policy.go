@@ -101,6 +101,41 @@ type Role struct {
 	ID, Name                    string
 	Actions, NotActions         []string
 	DataActions, NotDataActions []string
+	// More are further blocks of permissions, each of which grants on its
+	// own: what one takes out, another may grant.
+	More []Permissions
+}
+
+// Permissions is one block of permissions of a role definition.
+type Permissions struct {
+	Actions, NotActions         []string
+	DataActions, NotDataActions []string
+}
+
+// allows reports whether the role grants a control-plane action.
+func (r *Role) allows(action string) bool {
+	if grants(r.Actions, r.NotActions, action) {
+		return true
+	}
+	for i := range r.More {
+		if grants(r.More[i].Actions, r.More[i].NotActions, action) {
+			return true
+		}
+	}
+	return false
+}
+
+// allowsData reports whether the role grants a data action.
+func (r *Role) allowsData(action string) bool {
+	if grants(r.DataActions, r.NotDataActions, action) {
+		return true
+	}
+	for i := range r.More {
+		if grants(r.More[i].DataActions, r.More[i].NotDataActions, action) {
+			return true
+		}
+	}
+	return false
 }
 
 // Assignment gives a role to a principal at a scope.
