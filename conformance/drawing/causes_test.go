@@ -26,15 +26,25 @@ func (e *estate) reproduce(t *testing.T, c cause) {
 	c.broken()
 	e.b.see(t, e.w, c.title, c.seen)
 	if c.from != "" {
-		answer := e.w.explain(t, c.from)
-		for _, text := range append(c.says, c.seen[0].verdict) {
-			if !strings.Contains(answer, text) {
-				t.Errorf("%s: explain --from %s does not say %q:\n%s", c.title, c.from, text, answer)
-			}
-		}
+		e.told(t, c.title, c.from, append(c.says, c.seen[0].verdict)...)
 	}
 	c.fix()
 	e.b.see(t, e.w, "  and mended", c.fixed)
+}
+
+// told asks postern explain, and looks for what it must say.
+func (e *estate) told(t *testing.T, title, from string, says ...string) {
+	t.Helper()
+	answer := e.w.explain(t, from)
+	for _, text := range says {
+		if text == noName {
+			text = toNothing
+		}
+		if !strings.Contains(answer, text) {
+			t.Errorf("%s: explain --from %s does not say %q:\n%s", title, from, text, answer)
+		}
+	}
+	e.b.text("  explain --from %s says %s", from, strings.Join(says, ", "))
 }
 
 // TestNames is the guide's section 10.1: names that still lead to the public
@@ -56,20 +66,20 @@ func TestNames(t *testing.T) {
 				linked = e.link(e.zoneID, "kv-dns-link", e.network)
 			}, []look{{app, toPublic, byConnection}, {office, toPublic, byConnection}},
 			func() { e.decide(e.connection(e.vault), "Approved") }, []look{{app, toPrivate, in}, {office, toPrivate, in}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"endpoint-pending"}},
 		{"the zone is not linked to the client's virtual network",
 			func() { e.remove(linked, versionLinks) }, []look{{app, toLeaked, byConnection}, {office, toLeaked, byConnection}},
 			func() { e.link(e.zoneID, "kv-dns-link", e.network) }, []look{{app, toPrivate, in}, {office, toPrivate, in}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"zone-not-linked"}},
 		{"the zone is linked and has no record, as it is between the guide's steps of linking and of the zone group",
 			func() { e.remove(e.endpointID+"/privateDnsZoneGroups/kv-dns-zone-group", versionNetwork) },
 			[]look{{app, toNothing, noName}, {stranger, toLeaked, byConnection}},
 			func() { e.zoneGroup(e.endpointID, e.zoneID) }, []look{{app, toPrivate, in}, {stranger, toLeaked, byConnection}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"no-record"}},
 		{"a cluster in a virtual network of its own, peered, to which the zone is not linked",
 			func() { w.peer(t) }, []look{{west, toLeaked, byConnection}},
 			func() { westLinked = e.link(e.zoneID, "kv-dns-link-aks", e.westNetwork) }, []look{{west, toPrivate, in}},
-			"", nil},
+			"subnet:vnet-westus/app-subnet", []string{"zone-not-linked"}},
 		{"a name that leads to a private address which the network has no way to",
 			func() { w.part(t) }, []look{{west, toPrivate, noConnection}},
 			func() { e.remove(westLinked, versionLinks) }, []look{{west, toLeaked, byConnection}},
@@ -77,7 +87,7 @@ func TestNames(t *testing.T) {
 		{"an app that does not ask the network's resolver (WEBSITE_DNS_SERVER is not 168.63.129.16)",
 			func() { w.resolver(t, "app", publicResolver) }, []look{{app, toLeaked, byConnection}},
 			func() { w.resolver(t, "app", azureResolver) }, []look{{app, toPrivate, in}},
-			"", nil},
+			networkEgress, []string{"in no declared network", "WEBSITE_DNS_SERVER=" + azureResolver}},
 	}
 	for _, c := range causes {
 		e.reproduce(t, c)
@@ -108,6 +118,9 @@ func TestForwarders(t *testing.T) {
 		stop := w.forwarder(t, "officenet", officeResolver, append(f.servers, publicResolver)...)
 		e.b.see(t, w, f.title, []look{f.want})
 		stop()
+		if f.want.verdict != in {
+			e.told(t, f.title, officeEgress, f.want.verdict, "in no declared network")
+		}
 	}
 	if w, packets := w.(*packets); packets {
 		w.second(t, "officenet", officeResolver)
@@ -132,26 +145,26 @@ func TestRefusals(t *testing.T) {
 		{"the address is not in the allow list",
 			func() { rules(nil, nil) }, []look{{runner, toPublic, byFirewall}, {officePub, notAsked, byFirewall}},
 			func() { rules([]string{runnerAddress, "203.0.113.0/24"}, nil) }, []look{{runner, toPublic, in}, {officePub, notAsked, in}},
-			runnerAddress, nil},
+			runnerAddress, []string{"network-rule add", "--ip-address " + runnerAddress}},
 		{"the subnet rule is missing",
 			func() { endpoint(true) }, []look{{app, toPublic, byFirewall}},
 			func() { rules([]string{runnerAddress}, []string{e.appSubnet}) }, []look{{app, toPublic, in}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"vnet-rule-missing"}},
 		{"the service endpoint is not on in the subnet",
 			func() { endpoint(false) }, []look{{app, toPublic, byFirewall}},
 			func() { endpoint(true) }, []look{{app, toPublic, in}},
-			networkEgress, nil},
+			"subnet:myvnet/app-subnet", []string{"service-endpoint-off"}},
 		{"the role is not assigned",
 			func() { e.remove(role, versionRoles) }, []look{{app, toPublic, byRBAC}, {stranger, toPublic, byFirewall}},
 			func() { e.put(role, versionRoles, again) }, []look{{app, toPublic, in}, {stranger, toPublic, byFirewall}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"role-missing"}},
 		{"the access policy is missing",
 			func() { e.update(e.vault, body{"enableRbacAuthorization": false, "accessPolicies": []body{}}) }, []look{{app, toPublic, byPolicy}},
 			func() {
 				e.update(e.vault, body{"accessPolicies": []body{{"tenantId": e.Tenant, "objectId": again["properties"].(body)["principalId"],
 					"permissions": body{"secrets": []string{"get"}}}}})
 			}, []look{{app, toPublic, in}},
-			"", nil},
+			"subnet:myvnet/app-subnet", []string{"policy-missing"}},
 	} {
 		e.reproduce(t, c)
 	}

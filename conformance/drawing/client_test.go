@@ -158,9 +158,10 @@ const (
 
 // reader reads a secret all the time, with each of the three habits, until
 // its input ends, and prints the histories. It says "reading" once each has
-// read for the first time.
+// read for the first time, and answers a line of the input with "renewed"
+// once no connection is left from before, but for the one that is kept.
 func reader(credential azcore.TokenCredential, url, secret string) error {
-	done, started := make(chan struct{}), make(chan struct{})
+	done, started, renew := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	histories := []*history{{Habit: habitNew}, {Habit: habitRenew}, {Habit: habitKeep}}
 	var wait sync.WaitGroup
 	for _, h := range histories {
@@ -175,24 +176,33 @@ func reader(credential azcore.TokenCredential, url, secret string) error {
 		if err != nil {
 			return err
 		}
-		wait.Go(func() { h.read(c, transport, secret, started, done) })
+		wait.Go(func() { h.read(c, transport, secret, started, renew, done) })
 	}
 	for range histories {
 		<-started
 	}
 	fmt.Println("reading")
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		renew <- struct{}{}
+		// The second is taken when the reads over the new connection are
+		// under way.
+		renew <- struct{}{}
+		fmt.Println("renewed")
+	}
 	close(done)
 	wait.Wait()
 	return json.NewEncoder(os.Stdout).Encode(histories)
 }
 
-func (h *history) read(c *azsecrets.Client, transport *http.Transport, secret string, started chan<- struct{}, done <-chan struct{}) {
+func (h *history) read(c *azsecrets.Client, transport *http.Transport, secret string, started chan<- struct{}, renew, done <-chan struct{}) {
 	var address string
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		address, _, _ = net.SplitHostPort(i.Conn.RemoteAddr().String())
 	}})
 	renewed := time.Now()
+	if h.Habit != habitRenew {
+		renew = nil
+	}
 	tick := time.NewTicker(4 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -209,6 +219,9 @@ func (h *history) read(c *azsecrets.Client, transport *http.Transport, secret st
 		select {
 		case <-done:
 			return
+		case <-renew:
+			transport.CloseIdleConnections()
+			renewed = time.Now()
 		case <-tick.C:
 		}
 	}

@@ -144,11 +144,14 @@ func migrate(t *testing.T, e *estate) {
 	e.w.conditional(t)
 	e.w.secret(t, vaultURL)
 	e.w.prepare(t, "app", "aks", "office", "west", "runner", "stranger")
-	stop := e.w.readers(t, "app")
+	reading := e.w.readers(t, "app")
 	kept := e.w.keep(t, e.w.dialer(t, "west", publicAddress))
 	for i, p := range phases {
 		p.change(e)
 		e.b.see(t, e.w, p.title, p.want)
+		// The guide goes on "only after confirming all services work via
+		// private endpoint".
+		reading.renew(t)
 		got, want := kept.read(t), p.of(west)
 		e.b.text("  %s, over a connection that is open since the beginning: %s", west.name, got)
 		if got != want || i > 0 && !kept.reused {
@@ -157,7 +160,7 @@ func migrate(t *testing.T, e *estate) {
 	}
 	e.b.text("\nthe app subnet's reader, all the time:")
 	_, packets := e.w.(*packets)
-	for _, h := range stop() {
+	for _, h := range reading.stop(t) {
 		e.b.text("  %s: %d reads, %d failed: %s", h.Habit, h.Reads, h.Failed, h.path())
 		if h.Reads < 50 {
 			t.Errorf("with %s there were %d reads, want at least 50", h.Habit, h.Reads)

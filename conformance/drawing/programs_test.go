@@ -144,25 +144,39 @@ func networkInfo(header string) string {
 	return address
 }
 
-// readers starts a program on a host that reads the secret all the time. The
-// function returned stops it and tells what it saw.
-func (c *programs) readers(t testing.TB, host string) (stop func() []history) {
+// A reading is a program that reads the secret all the time.
+type reading struct{ *talker }
+
+// readers starts a reading on a host.
+func (c *programs) readers(t testing.TB, host string) reading {
 	t.Helper()
 	cmd := c.command(t, host, os.Args[0])
 	cmd.Env = append(cmd.Env, clientVariable+"=reader "+readLine)
-	k := talk(t, cmd)
-	if line := k.line(); line != "reading" {
-		t.Fatalf("the readers said %q\n%s", line, &k.err)
+	r := reading{talk(t, cmd)}
+	if line := r.line(); line != "reading" {
+		t.Fatalf("the readers said %q\n%s", line, &r.err)
 	}
-	return func() []history {
-		t.Helper()
-		_ = k.in.Close()
-		var all []history
-		if err := json.Unmarshal([]byte(k.line()), &all); err != nil {
-			t.Fatalf("what the readers saw: %v", err)
-		}
-		return all
+	return r
+}
+
+// renew waits until the program has let go of its connections, but for the
+// one that it keeps: what confirms that all use the new way.
+func (r reading) renew(t testing.TB) {
+	t.Helper()
+	if line := r.ask("renew"); line != "renewed" {
+		t.Fatalf("the readers said %q\n%s", line, &r.err)
 	}
+}
+
+// stop ends the program and returns what it saw.
+func (r reading) stop(t testing.TB) []history {
+	t.Helper()
+	_ = r.in.Close()
+	var all []history
+	if err := json.Unmarshal([]byte(r.line()), &all); err != nil {
+		t.Fatalf("what the readers saw: %v", err)
+	}
+	return all
 }
 
 // A talker is a program that answers a line with a line.

@@ -81,9 +81,8 @@ type world interface {
 	secret(t testing.TB, url string)
 	// prepare has the SDKs read too, on these hosts.
 	prepare(t testing.TB, hosts ...string)
-	// readers starts a program on a host that reads the secret all the
-	// time; the function returned stops it and tells what it saw.
-	readers(t testing.TB, host string) (stop func() []history)
+	// readers starts a program on a host that reads the secret all the time.
+	readers(t testing.TB, host string) reading
 	// bound waits until somebody listens at an endpoint's address.
 	bound(t testing.TB, address string)
 	// dialer connects from a host to an address of the service.
