@@ -33,11 +33,12 @@ import (
 	"postern/internal/store"
 )
 
-// The keys in the store: tenants by id, principals by object id, signing
-// keys by their kid.
+// The keys in the store: tenants by id, principals and applications by object
+// id, signing keys by their kid.
 const (
 	tenantPrefix    = "d/t/"
 	principalPrefix = "d/p/"
+	appPrefix       = "d/a/"
 	signingPrefix   = "d/k/"
 )
 
@@ -108,7 +109,30 @@ type state struct {
 	// apps finds the principal of an application, in its tenant and (with
 	// the zero tenant) wherever its home is.
 	apps map[appKey]*principal
-	keys *keyring
+	// registered finds the registration of an application by the
+	// application's id, registrations by its object id.
+	registered, registrations map[access.GUID]*application
+	upns                      map[string]*principal // users, by lower-case name
+	memberOf                  func() map[access.GUID][]access.GUID
+	keys                      *keyring
+}
+
+// newState is a state without anything.
+func newState() *state {
+	s := &state{tenants: map[access.GUID]*Tenant{}, domains: map[string]*Tenant{}, objects: map[access.GUID]*principal{},
+		apps: map[appKey]*principal{}, registered: map[access.GUID]*application{}, registrations: map[access.GUID]*application{},
+		upns: map[string]*principal{}, keys: &keyring{}}
+	s.forgetGroups()
+	return s
+}
+
+// clone is a state that may be changed until it is published.
+func (s *state) clone() *state {
+	next := &state{tenants: maps.Clone(s.tenants), domains: maps.Clone(s.domains), objects: maps.Clone(s.objects),
+		apps: maps.Clone(s.apps), registered: maps.Clone(s.registered), registrations: maps.Clone(s.registrations),
+		upns: maps.Clone(s.upns), keys: s.keys}
+	next.forgetGroups()
+	return next
 }
 
 type appKey struct{ tenant, app access.GUID }
@@ -146,11 +170,13 @@ func Open(ctx context.Context, st store.Store, root *seal.Root, o Options) (*Dir
 
 // load reads everything under "d/".
 func (d *Directory) load(ctx context.Context) (*state, error) {
-	s := &state{tenants: map[access.GUID]*Tenant{}, domains: map[string]*Tenant{},
-		objects: map[access.GUID]*principal{}, apps: map[appKey]*principal{}, keys: &keyring{}}
+	s := newState()
 	err := each(ctx, d, tenantPrefix, func(r tenantRecord) error { return s.addTenant(r) })
 	if err == nil {
 		err = each(ctx, d, principalPrefix, func(r principalRecord) error { return s.addPrincipal(r) })
+	}
+	if err == nil {
+		err = each(ctx, d, appPrefix, func(r applicationRecord) error { return s.addApplication(r) })
 	}
 	var keys []*signingKey
 	if err == nil {
@@ -204,9 +230,7 @@ func (d *Directory) put(tx *store.Tx, key string, record any) error {
 func (d *Directory) change(ctx context.Context, fn func(next *state, tx *store.Tx) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := d.state.Load()
-	next := &state{tenants: maps.Clone(old.tenants), domains: maps.Clone(old.domains),
-		objects: maps.Clone(old.objects), apps: maps.Clone(old.apps), keys: old.keys}
+	next := d.state.Load().clone()
 	var tx store.Tx
 	if err := fn(next, &tx); err != nil {
 		return err

@@ -126,11 +126,11 @@ func TestDirectorySurvivesReopening(t *testing.T) {
 		secret string
 		want   bool
 	}{{w.secret, true}, {more, true}, {"", false}, {w.secret[:39], false}, {w.secret + "x", false}, {strings.ToUpper(w.secret), false}} {
-		if got := p.accepts(row.secret); got != row.want {
+		if got := accepts(row.secret, start, &p.proofs) == rightSecret; got != row.want {
 			t.Errorf("accepts(%q) = %v, want %v", row.secret, got, row.want)
 		}
 	}
-	if (*principal)(nil).accepts(w.secret) || (*principal)(nil).accepts("") || nobody.accepts("") {
+	if accepts("", start) != wrongSecret || accepts("", start, &nobody) != wrongSecret || accepts(w.secret, start, &nobody) != wrongSecret {
 		t.Error("nobody accepts a secret")
 	}
 }

@@ -111,12 +111,16 @@ func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Prin
 		a.client = app.String()
 		p = s.apps[appKey{a.place.tenant.ID, app}]
 	}
-	accepted := p.accepts(c.secret)
+	accepted := accepts(c.secret, l.directory.now(), s.held(p)...)
 	switch {
 	case p == nil:
 		return Principal{}, refuseApp(c.id, l.tenantName(a.place.tenant.ID))
-	case !accepted:
+	case accepted == expiredSecret:
+		return Principal{}, refuseExpired(c.id)
+	case accepted != rightSecret:
 		return Principal{}, refuseSecret(c.id)
+	case p.disabled:
+		return Principal{}, refuseDisabled(c.id)
 	}
 	return p.Principal, nil
 }

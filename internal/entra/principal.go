@@ -3,13 +3,10 @@ package entra
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/access"
 	"postern/internal/store"
@@ -22,57 +19,61 @@ type Kind string
 // The kinds of principal.
 const (
 	ServicePrincipal Kind = "ServicePrincipal"
+	User             Kind = "User"
+	Group            Kind = "Group"
 )
 
 // Principal is someone who can be given rights.
 type Principal struct {
 	// Object is the id of the principal in its tenant, App that of the
-	// application it stands for.
+	// application it stands for; users and groups stand for none.
 	Object, App, Tenant access.GUID
 	DisplayName         string
 	Kind                Kind
 }
 
-// principal is a Principal and what its secrets are checked against.
+// principal is a Principal and what it is recognized by.
+// It is never changed.
 type principal struct {
 	Principal
-	secrets []secretRecord
+	proofs
+	// administrator marks the holders of the one directory role: they may
+	// change everything in their tenant.
+	administrator bool
+	// disabled principals get no tokens, and their tokens from before revoked
+	// hold no longer.
+	disabled bool
+	revoked  time.Time
+	user     *userRecord  // of a user
+	group    *groupRecord // of a group
 }
 
 // principalRecord is a principal as it is stored.
 type principalRecord struct {
-	Object  string         `json:"object"`
-	App     string         `json:"app"`
-	Tenant  string         `json:"tenant"`
-	Name    string         `json:"name"`
-	Kind    Kind           `json:"kind"`
-	Secrets []secretRecord `json:"secrets,omitempty"`
+	Object string `json:"object"`
+	App    string `json:"app"`
+	Tenant string `json:"tenant"`
+	Name   string `json:"name"`
+	Kind   Kind   `json:"kind"`
+	proofs
+	Administrator bool         `json:"administrator,omitempty"`
+	Disabled      bool         `json:"disabled,omitempty"`
+	Revoked       time.Time    `json:"revoked,omitzero"`
+	User          *userRecord  `json:"user,omitempty"`
+	Group         *groupRecord `json:"group,omitempty"`
 }
-
-// secretRecord is what remains of a client secret.
-type secretRecord struct {
-	Salt []byte `json:"salt"`
-	Hash []byte `json:"hash"`
-}
-
-const (
-	secretLength = 40
-	base62       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	// maxSecrets is how many secrets one principal may have: each is one
-	// more hash for every wrong guess.
-	maxSecrets = 8
-)
-
-// ErrSecrets: the principal has as many secrets as it may have.
-var ErrSecrets = fmt.Errorf("entra: a principal has at most %d secrets", maxSecrets)
 
 func (s *state) addPrincipal(r principalRecord) error {
-	p := &principal{Principal: Principal{DisplayName: r.Name, Kind: r.Kind}, secrets: r.Secrets}
+	p := &principal{Principal: Principal{DisplayName: r.Name, Kind: r.Kind}, proofs: r.proofs,
+		administrator: r.Administrator, disabled: r.Disabled, revoked: r.Revoked, user: r.User, group: r.Group}
 	var err error
 	for _, id := range []struct {
 		to   *access.GUID
 		text string
 	}{{&p.Object, r.Object}, {&p.App, r.App}, {&p.Tenant, r.Tenant}} {
+		if id.text == "" && r.Kind != ServicePrincipal {
+			continue
+		}
 		if *id.to, err = access.ParseGUID(id.text); err != nil {
 			return err
 		}
@@ -81,19 +82,36 @@ func (s *state) addPrincipal(r principalRecord) error {
 		return ErrNoTenant
 	}
 	s.objects[p.Object] = p
+	switch {
+	case p.user != nil:
+		s.upns[strings.ToLower(p.user.UPN)] = p
+	case p.group != nil:
+		s.forgetGroups()
+	}
+	if p.Kind != ServicePrincipal {
+		return nil
+	}
 	s.apps[appKey{p.Tenant, p.App}] = p
-	// An application that is in several tenants is found, where no tenant is
-	// named, in the same one after every start.
+	s.keepHome(p)
+	return nil
+}
+
+// keepHome lets a principal be found where no tenant is named: of an
+// application that is in several, the same one after every start.
+func (s *state) keepHome(p *principal) {
 	home := appKey{access.GUID{}, p.App}
 	if other := s.apps[home]; other == nil || bytes.Compare(p.Object[:], other.Object[:]) <= 0 {
 		s.apps[home] = p
 	}
-	return nil
 }
 
 func (p *principal) record() principalRecord {
-	return principalRecord{Object: p.Object.String(), App: p.App.String(), Tenant: p.Tenant.String(),
-		Name: p.DisplayName, Kind: p.Kind, Secrets: p.secrets}
+	r := principalRecord{Object: p.Object.String(), Tenant: p.Tenant.String(), Name: p.DisplayName, Kind: p.Kind,
+		proofs: p.proofs, Administrator: p.administrator, Disabled: p.disabled, Revoked: p.revoked, User: p.user, Group: p.group}
+	if !p.App.IsZero() {
+		r.App = p.App.String()
+	}
+	return r
 }
 
 // CreateServicePrincipal adds an application with its service principal and
@@ -139,7 +157,7 @@ func (d *Directory) createPrincipal(ctx context.Context, tenant access.GUID, new
 			return err
 		}
 		secret = text
-		created = principal{Principal{object, app, tenant, name, ServicePrincipal}, []secretRecord{hashed}}
+		created = principal{Principal: Principal{object, app, tenant, name, ServicePrincipal}, proofs: proofs{Secrets: []secretRecord{hashed}}}
 		record := created.record()
 		tx.Absent(principalPrefix + record.Object)
 		if err := d.put(tx, principalPrefix+record.Object, record); err != nil {
@@ -165,7 +183,7 @@ func (d *Directory) AddSecret(ctx context.Context, object access.GUID, with func
 		if p == nil {
 			return ErrNoPrincipal
 		}
-		if len(p.secrets) >= maxSecrets {
+		if len(p.Secrets) >= maxSecrets {
 			return ErrSecrets
 		}
 		text, hashed, err := d.newSecret()
@@ -179,7 +197,7 @@ func (d *Directory) AddSecret(ctx context.Context, object access.GUID, with func
 			return fmt.Errorf("reading the principal: %w", err)
 		}
 		tx.Unchanged(item)
-		record.Secrets = append(slices.Clone(p.secrets), hashed)
+		record.Secrets = append(slices.Clone(p.Secrets), hashed)
 		if err := d.put(tx, principalPrefix+record.Object, record); err != nil {
 			return err
 		}
@@ -229,13 +247,18 @@ func (d *Directory) Principals(tenant access.GUID) []Principal {
 			out = append(out, p.Principal)
 		}
 	}
-	slices.SortFunc(out, func(a, b Principal) int {
+	return byName(out)
+}
+
+// byName sorts principals by name and, where names are equal, by object id.
+func byName(list []Principal) []Principal {
+	slices.SortFunc(list, func(a, b Principal) int {
 		if c := strings.Compare(a.DisplayName, b.DisplayName); c != 0 {
 			return c
 		}
 		return bytes.Compare(a.Object[:], b.Object[:])
 	})
-	return out
+	return list
 }
 
 func found(p *principal) (Principal, bool) {
@@ -243,53 +266,4 @@ func found(p *principal) (Principal, bool) {
 		return Principal{}, false
 	}
 	return p.Principal, true
-}
-
-// newSecret makes a secret of 40 characters, 238 bits, and what is kept of
-// it. Bytes above the largest multiple of 62 are thrown away, so that no
-// character is likelier than another.
-func (d *Directory) newSecret() (string, secretRecord, error) {
-	text := make([]byte, 0, secretLength)
-	var b [1]byte
-	for len(text) < secretLength {
-		if _, err := io.ReadFull(d.random, b[:]); err != nil {
-			return "", secretRecord{}, fmt.Errorf("making a secret: %w", err)
-		}
-		if b[0] < 248 {
-			text = append(text, base62[b[0]%62])
-		}
-	}
-	salt := make([]byte, 16)
-	if _, err := io.ReadFull(d.random, salt); err != nil {
-		return "", secretRecord{}, fmt.Errorf("making a salt: %w", err)
-	}
-	return string(text), secretRecord{Salt: salt, Hash: hashSecret(string(text), salt)}, nil
-}
-
-// hashSecret is HKDF-SHA-256. A slow hash would protect nothing more: the
-// secrets are random, not chosen.
-func hashSecret(secret string, salt []byte) []byte {
-	hash, err := hkdf.Key(sha256.New, []byte(secret), salt, "postern/v1/client-secret", sha256.Size)
-	if err != nil {
-		panic("entra: internal error: " + err.Error()) // only for more than 255 blocks
-	}
-	return hash
-}
-
-// nobody is checked in place of a client that does not exist, so that both
-// take the same time. No secret hashes to its empty hash.
-var nobody = principal{secrets: []secretRecord{{Salt: make([]byte, 16), Hash: make([]byte, sha256.Size)}}}
-
-// accepts reports whether secret is one of the principal's. All are
-// compared, each in constant time. A nil principal accepts nothing.
-func (p *principal) accepts(secret string) bool {
-	known := p != nil
-	if !known {
-		p = &nobody
-	}
-	match := 0
-	for _, s := range p.secrets {
-		match |= subtle.ConstantTimeCompare(hashSecret(secret, s.Salt), s.Hash)
-	}
-	return match == 1 && known
 }

@@ -148,3 +148,12 @@ func refuseScopes(scope string) *refusal {
 	return refuse(http.StatusBadRequest, "invalid_scope", 70011,
 		"The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope %s is not valid: it names more than one resource.", clip(scope))
 }
+
+func refuseExpired(client string) *refusal {
+	return refuse(http.StatusUnauthorized, "invalid_client", 7000222,
+		"The provided client secret keys for app '%s' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds.", clip(client))
+}
+
+func refuseDisabled(client string) *refusal {
+	return refuse(http.StatusBadRequest, "unauthorized_client", 7000112, "Application '%s' is disabled.", clip(client))
+}

@@ -29,6 +29,34 @@ type claims struct {
 	Tenant    string `json:"tid"`
 	Unique    string `json:"uti"`
 	Version   string `json:"ver"`
+	// Those of people, and of what is a member of groups.
+	Name       string          `json:"name,omitempty"`
+	UPN        string          `json:"upn,omitempty"`
+	UniqueName string          `json:"unique_name,omitempty"`
+	Scopes     string          `json:"scp,omitempty"`
+	ACR        string          `json:"acr,omitempty"`
+	Methods    []string        `json:"amr,omitempty"`
+	Capable    []string        `json:"xms_cc,omitempty"`
+	GroupIDs   []string        `json:"groups,omitempty"`
+	Elsewhere  json.RawMessage `json:"_claim_names,omitempty"`
+	Sources    json.RawMessage `json:"_claim_sources,omitempty"`
+}
+
+// setGroups names the groups of a token's subject, up to 200 of them; with
+// more it says where they can be asked for (Entra, "groups overage claim").
+func (c *claims) setGroups(groups []access.GUID) {
+	if len(groups) > maxTokenGroups {
+		kind := "users"
+		if c.IDType == "app" {
+			kind = "servicePrincipals"
+		}
+		c.Elsewhere = json.RawMessage(`{"groups":"src1"}`)
+		c.Sources = json.RawMessage(`{"src1":{"endpoint":"https://graph.windows.net/` + c.Tenant + `/` + kind + `/` + c.Object + `/getMemberObjects"}}`)
+		return
+	}
+	for _, g := range groups {
+		c.GroupIDs = append(c.GroupIDs, g.String())
+	}
 }
 
 // Issuer is the issuer of a tenant's tokens: https://sts.windows.net/<id>/.
@@ -61,10 +89,28 @@ func ManagementAudiences(n *names.Names) []string {
 		"https://management.core.windows.net", "https://management.core.windows.net/")
 }
 
+// signIn is how a token came about, as far as its claims say so.
+type signIn struct {
+	audience string
+	// proof is appidacr: "0" for a public client, "1" for a secret, "2" for a
+	// certificate or an assertion.
+	proof string
+	// client is the application that a user signed in with, methods how.
+	client  access.GUID
+	methods []string
+	// capable marks clients that understand claims challenges.
+	capable bool
+}
+
 // Token issues an access token to a principal. The caller has authenticated
 // it, or stands for it (a test, a managed identity's endpoint). expires is
 // the moment from which the token holds no longer.
 func (d *Directory) Token(p Principal, audience string) (token string, expires time.Time, err error) {
+	return d.issue(p, signIn{audience: audience, proof: "1"})
+}
+
+// issue makes a token.
+func (d *Directory) issue(p Principal, in signIn) (token string, expires time.Time, err error) {
 	s := d.state.Load()
 	if s.tenants[p.Tenant] == nil {
 		return "", time.Time{}, ErrNoTenant
@@ -80,21 +126,49 @@ func (d *Directory) Token(p Principal, audience string) (token string, expires t
 	now := d.now().Truncate(time.Second)
 	expires = now.Add(d.tokenLife)
 	issuer, object := Issuer(p.Tenant), p.Object.String()
-	payload, err := json.Marshal(claims{Audience: audience, Issuer: issuer, IssuedAt: now.Unix(), NotBefore: now.Unix(),
-		Expires: expires.Unix(), AppID: p.App.String(), AppIDACR: "1", IDP: issuer, IDType: "app", Object: object,
-		Subject: object, Tenant: p.Tenant.String(), Unique: unique, Version: "1.0"})
+	c := claims{Audience: in.audience, Issuer: issuer, IssuedAt: now.Unix(), NotBefore: now.Unix(),
+		Expires: expires.Unix(), AppID: p.App.String(), AppIDACR: in.proof, IDP: issuer, IDType: "app", Object: object,
+		Subject: object, Tenant: p.Tenant.String(), Unique: unique, Version: "1.0"}
+	if held := s.objects[p.Object]; held != nil {
+		// A token of the second in which the sessions were revoked is one of
+		// after: revoking and asking again must work.
+		c.IssuedAt = max(c.IssuedAt, ceiling(held.revoked))
+		if held.user != nil {
+			c.IDType, c.AppID, c.Name, c.UPN, c.UniqueName = "user", in.client.String(), held.DisplayName, held.user.UPN, held.user.UPN
+			c.Scopes, c.ACR, c.Methods = "user_impersonation", "1", in.methods
+		}
+	}
+	if in.capable {
+		c.Capable = []string{"CP1"}
+	}
+	c.setGroups(s.groups(p.Object))
+	token, err = k.sign(c)
+	return token, expires, err
+}
+
+// sign is a compact JWS of claims.
+func (k *signingKey) sign(c claims) (string, error) {
+	payload, err := json.Marshal(c)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("encoding a token: %w", err)
+		return "", fmt.Errorf("encoding a token: %w", err)
 	}
 	signed, err := k.signer.Sign(payload)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("signing a token: %w", err)
+		return "", fmt.Errorf("signing a token: %w", err)
 	}
-	token, err = signed.CompactSerialize()
+	token, err := signed.CompactSerialize()
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("encoding a token: %w", err)
+		return "", fmt.Errorf("encoding a token: %w", err)
 	}
-	return token, expires, nil
+	return token, nil
+}
+
+// ceiling is the first whole second that is not before t; 0 for none.
+func ceiling(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Add(time.Second - time.Nanosecond).Unix()
 }
 
 // unique is the claim uti: 16 random bytes.

@@ -44,6 +44,12 @@ type Identity struct {
 	// PolicyText is Text as access policies have it: with the number of
 	// groups before the issuer when the token carries groups.
 	PolicyText string
+	// Overage tells that the token has more groups than it names: Groups are
+	// those that the directory knew when the token was first seen.
+	Overage bool
+	// Claims is the claims request that a new token must satisfy, when this
+	// one was revoked; "" otherwise.
+	Claims string
 }
 
 // absent is the identity of everybody who shows no token.
@@ -266,6 +272,18 @@ func (r *reading) readCaller(members map[string]json.RawMessage) bool {
 // readGroups fills in the claim groups: object ids.
 func (r *reading) readGroups(members map[string]json.RawMessage) bool {
 	raw, there := members["groups"]
+	if names, overage := members["_claim_names"]; overage {
+		var named struct {
+			Groups string `json:"groups"`
+		}
+		if there || json.Unmarshal(names, &named) != nil {
+			return false
+		}
+		if named.Groups != "" {
+			r.identity.Overage, r.identity.Groups = true, r.state.groups(r.identity.Object)
+		}
+		return true
+	}
 	if !there {
 		return true
 	}
@@ -291,7 +309,8 @@ func (r *reading) judge(members map[string]json.RawMessage, key *signingKey, aud
 		return access.TokenMalformed
 	}
 	nbf, _, ok := seconds(members, "nbf")
-	if _, _, iat := seconds(members, "iat"); !ok || !iat {
+	issued, _, iat := seconds(members, "iat")
+	if !ok || !iat {
 		return access.TokenMalformed
 	}
 	audience, ok := readAudience(members["aud"])
@@ -313,8 +332,25 @@ func (r *reading) judge(members map[string]json.RawMessage, key *signingKey, aud
 		return access.TokenNotYetValid
 	case !audiences[audience]:
 		return access.TokenWrongAudience
+	case r.revoked(issued):
+		return access.TokenExpired
 	}
 	return access.TokenValid
+}
+
+// revoked reports whether the sessions of the caller were ended after its
+// token was issued, or the caller itself is gone.
+func (r *reading) revoked(issued int64) bool {
+	p := r.state.objects[r.identity.Object]
+	if p == nil || p.Tenant != r.identity.Tenant {
+		return true
+	}
+	from := ceiling(p.revoked)
+	if issued >= from {
+		return false
+	}
+	r.identity.Claims = `{"access_token":{"nbf":{"essential":true,"value":"` + strconv.FormatInt(from, 10) + `"}}}`
+	return true
 }
 
 // readAudience is the claim aud: a string, or an array of one. An array of

@@ -137,7 +137,9 @@ func TestCacheLifetime(t *testing.T) {
 			t.Errorf("at %v: %v, want %v", w.clock.Now(), got, row.want)
 		}
 	}
-	w.state.Store(&state{tenants: w.state.Load().tenants, keys: newKeyring(nil)})
+	bare := w.state.Load().clone()
+	bare.keys = newKeyring(nil)
+	w.state.Store(bare)
 	if got := v.Verify(header).Token; got != unknown {
 		t.Errorf("without keys: %v, want %v", got, unknown)
 	}
