@@ -19,20 +19,22 @@ func (x *explaining) change(step access.Step) (causes []Cause, advice string) {
 		return append(x.dnsCauses(), x.appCauses()...), ""
 	case step.Gate == access.GateNetwork:
 		causes, advice = x.networkCauses(step)
-		named := causes
 		// The name comes first: with it put right, the firewall is not asked.
 		// On the internet it is right, and the firewall is what there is.
 		firewall := step.Reason == access.FirewallNotTrusted || step.Reason == access.FirewallBypassNone
 		if x.way.Endpoint != nil || x.isOutside() && firewall {
 			return causes, advice
 		}
-		causes = append(x.dnsCauses(), x.appCauses()...)
-		for _, c := range named {
-			if !slices.ContainsFunc(causes, func(other Cause) bool { return other.Code == c.Code }) {
-				causes = append(causes, c)
+		name := append(x.dnsCauses(), x.appCauses()...)
+		if len(x.endpoints()) == 0 && len(x.vault.Rules.Connections) == 0 {
+			return append(causes, name...), advice // there is no endpoint to lead to
+		}
+		for _, c := range causes {
+			if !slices.ContainsFunc(name, func(other Cause) bool { return other.Code == c.Code }) {
+				name = append(name, c)
 			}
 		}
-		return causes, advice
+		return name, advice
 	}
 	switch step.Reason {
 	case access.WrongTenant:
