@@ -108,3 +108,27 @@ func TestCondition(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryAfter: the service sends none; an operator may.
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct{ seconds, want string }{{"0", ""}, {"3", "3"}} {
+		p := Start(t, WithThrottle(1), WithSetting("throttle.retryAfter", c.seconds))
+		kv := p.CreateVault("kv1")
+		var answer *http.Response
+		for range 2 {
+			r, err := http.NewRequest("GET", kv.URL+"/secrets?api-version=7.4", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+p.Token(p.names.Private.VaultResource()))
+			if answer, err = p.Client().Do(r); err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+		}
+		if got := answer.Header.Get("Retry-After"); answer.StatusCode != http.StatusTooManyRequests || got != c.want {
+			t.Errorf("retryAfter %s: %d with Retry-After %q, want 429 with %q", c.seconds, answer.StatusCode, got, c.want)
+		}
+		p.Stop()
+	}
+}

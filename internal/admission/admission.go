@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,9 +101,13 @@ var ErrOutOfService = errors.New("admission: the journal cannot be written, so n
 func (c *Controller) Admit(call *Call) (*Grant, access.Decision) {
 	r := &call.Request
 	limiter := c.budget()
-	r.OverBudget = limiter.Spent(call.Vault.Resource.UID)
+	var who throttle.Account
+	if limiter != nil {
+		who = account(call.Vault)
+		r.OverBudget = limiter.Spent(who)
+	}
 	d := call.Vault.Compiled.Decide(r)
-	if spends(d) && !limiter.Take(call.Vault.Resource.UID) {
+	if spends(d) && !limiter.Take(who, throttle.Plain) {
 		r.OverBudget = true
 		d = call.Vault.Compiled.Decide(r)
 	}
@@ -114,6 +119,11 @@ func (c *Controller) Admit(call *Call) (*Grant, access.Decision) {
 		return nil, d
 	}
 	return &Grant{controller: c, vault: call.Vault, space: c.space(call.Vault), record: call.Record, status: 200}, d
+}
+
+// account is whose budgets an operation on a vault is taken from.
+func account(v *estate.Vault) throttle.Account {
+	return throttle.Account{Name: strings.ToLower(v.Resource.Name), UID: v.Resource.UID, Subscription: v.Subscription}
 }
 
 // spends reports whether a decision was reached behind the throttle.

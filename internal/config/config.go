@@ -81,7 +81,10 @@ type Propagation struct {
 
 // Throttle is the budget of operations.
 type Throttle struct {
-	Operations int `yaml:"operations" env:"POSTERN_THROTTLE" flag:"throttle" reload:"yes" doc:"Data-plane operations per vault in ten seconds, beyond which requests are answered 429; 0 is no limit."`
+	Profile    string   `yaml:"profile" env:"POSTERN_THROTTLE" flag:"throttle" reload:"yes" doc:"Limits per vault and subscription in ten seconds, beyond which requests are answered 429: off, azure (4,000 operations, keys weighted by type, five times that for a subscription), 2021 (half of that), documents (1,000 operations)."`
+	Operations int      `yaml:"operations" env:"POSTERN_THROTTLE_OPERATIONS" reload:"yes" doc:"So many operations per vault instead of the profile's; 0 leaves it to the profile."`
+	Vaults     []string `yaml:"vaults" reload:"yes" doc:"Vaults with limits of their own: NAME=PROFILE or NAME=OPERATIONS."`
+	RetryAfter int      `yaml:"retryAfter" reload:"yes" doc:"Seconds for a Retry-After header on 429; 0 sends none, as the service does."`
 }
 
 // Journal is the audit log.
@@ -106,6 +109,7 @@ func Default() Config {
 		Perimeter: Perimeter{ProxyListen: Off, Endpoints: "auto"},
 		DNS:       DNS{Listen: Off, TTL: 60},
 		Profile:   "azure",
+		Throttle:  Throttle{Profile: Off},
 		Journal:   Journal{Sync: "interval", MaxSegment: 64 << 20},
 		Log:       Log{Level: "info", Format: "text"},
 	}
@@ -189,9 +193,7 @@ func (c *Config) Check() error {
 	if _, ok := profile.Named(c.Profile); !ok {
 		complain("profile: %q is not a profile", c.Profile)
 	}
-	if c.Throttle.Operations < 0 {
-		complain("throttle.operations: %d is negative", c.Throttle.Operations)
-	}
+	c.Throttle.check(complain)
 	if c.Journal.Sync != "interval" && c.Journal.Sync != "always" {
 		complain("journal.sync: %q is neither interval nor always", c.Journal.Sync)
 	}

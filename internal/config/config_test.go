@@ -3,6 +3,9 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"postern/internal/throttle"
 )
 
 func TestSourcesInRisingOrder(t *testing.T) {
@@ -38,6 +41,10 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"metrics: {listen: x}", "metrics.listen"},
 		{"profile: best", "profile"},
 		{"throttle: {operations: -1}", "negative"},
+		{"throttle: {retryAfter: -1}", "negative"},
+		{"throttle: {profile: fast}", "throttle.profile"},
+		{"throttle: {vaults: [a]}", "throttle.vaults"},
+		{"throttle: {vaults: ['a=b']}", "throttle.vaults"},
 		{"journal: {sync: never}", "journal.sync"},
 		{"journal: {maxSegment: 5}", "maxSegment"},
 		{"log: {level: loud}", "log.level"},
@@ -92,4 +99,27 @@ func FuzzRead(f *testing.F) {
 			_ = c.Check()
 		}
 	})
+}
+
+func TestLimiter(t *testing.T) {
+	now := func() time.Time { return time.Unix(0, 0) }
+	for _, c := range []struct {
+		text string
+		want int // operations of the vault kv; 0 is no limit
+	}{
+		{"", 0}, {"throttle: {profile: documents}", 1000}, {"throttle: {profile: azure}", 4000}, {"throttle: {operations: 7}", 7},
+		{"throttle: {profile: azure, vaults: ['KV=2021']}", 2000}, {"throttle: {vaults: ['kv=9']}", 9}, {"throttle: {vaults: ['other=9']}", 0},
+	} {
+		cfg := Default()
+		if err := cfg.read(strings.NewReader(c.text), "f.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		l, got := cfg.Throttle.Limiter(now), 0
+		for got < 5000 && l.Take(throttle.Account{Name: "kv", UID: "u"}, throttle.Plain) {
+			got++
+		}
+		if c.want == 0 && got != 5000 || c.want != 0 && got != c.want {
+			t.Errorf("%q: %d operations, want %d", c.text, got, c.want)
+		}
+	}
 }

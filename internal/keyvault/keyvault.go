@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,9 @@ type Deps struct {
 	// DenialNote is added to what the log, and only the log, says of a
 	// refusal by the network rules; "" for nothing.
 	DenialNote string
+	// RetryAfter is the number of seconds that a 429 tells a client to wait;
+	// 0, or nil, sends no header, as the service does.
+	RetryAfter func() int
 }
 
 // bounds of what is taken over from a client into the log or an answer.
@@ -277,6 +281,11 @@ func (x *exchange) refuse(w http.ResponseWriter) {
 	} else {
 		refusal = Refusal(View{Vault: x.vault, Family: x.family, Audience: x.id.Audience, Header: x.id.Header},
 			&x.call.Request, x.decision)
+	}
+	if x.decision.Reason == access.Throttled && x.RetryAfter != nil {
+		if seconds := x.RetryAfter(); seconds > 0 {
+			w.Header()["Retry-After"] = []string{strconv.Itoa(seconds)}
+		}
 	}
 	description := refusal.Message
 	if x.decision.Gate == access.GateNetwork && x.DenialNote != "" {

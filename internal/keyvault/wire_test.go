@@ -335,7 +335,7 @@ func FuzzSkipToken(f *testing.F) {
 
 func TestThrottled(t *testing.T) {
 	r := newRig(t)
-	r.deps.Admission.Budget = throttle.New(2, r.deps.Now)
+	r.deps.Admission.Budget = throttle.New(throttle.Flat(2), nil, r.deps.Now)
 	for i, want := range []int{404, 404, 429} {
 		got := r.do("GET", "/secrets/a", "")
 		if got.status != want {

@@ -33,7 +33,6 @@ import (
 	"postern/internal/profile"
 	"postern/internal/seal"
 	"postern/internal/store/bolt"
-	"postern/internal/throttle"
 	"postern/internal/trusted"
 )
 
@@ -67,6 +66,8 @@ type Server struct {
 	admission *admission.Controller
 	metrics   *metrics
 	admin     Admin
+	// retryAfter is throttle.retryAfter, which a reload may change.
+	retryAfter atomic.Int64
 
 	listeners []net.Listener // of the TLS port
 	perimeter *perimeter.Attributor
@@ -107,6 +108,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{options: o, config: o.Config}
+	s.retryAfter.Store(int64(o.Config.Throttle.RetryAfter))
 	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.openDNS, s.writeInfo} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -225,7 +227,7 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	s.openOperator()
 	s.metrics = newMetrics(s)
 	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
-		Budget: throttle.New(s.config.Throttle.Operations, s.options.Now), Observe: s.metrics.decided}
+		Budget: s.config.Throttle.Limiter(s.options.Now), Observe: s.metrics.decided}
 	s.makeServers(s.planes(prof))
 	return nil
 }
@@ -305,7 +307,8 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 		}
 	}
 	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
-	s.admission.SetBudget(throttle.New(next.Throttle.Operations, s.options.Now))
+	s.retryAfter.Store(int64(next.Throttle.RetryAfter))
+	s.admission.SetBudget(next.Throttle.Limiter(s.options.Now))
 	s.passThrough.Store(&next.Proxy.PassThrough)
 	s.reloadDNS(next.DNS)
 	if level, _ := next.Log.Slog(); s.options.Level != nil {
