@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,7 +20,20 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		os.Exit(Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
-	}, "waitfor": awaitFile, "spoil": spoil, "hangup": hangUp})
+	}, "waitfor": awaitFile, "spoil": spoil, "hangup": hangUp, "fetch": fetch})
+}
+
+// fetch URL asks as any program does that heeds HTTPS_PROXY, and prints the
+// status and how the vault sees the connection.
+func fetch() {
+	answer, err := http.Get(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fetch:", err)
+		os.Exit(1)
+	}
+	answer.Body.Close()
+	fmt.Println(answer.StatusCode, answer.Header.Get("x-ms-keyvault-network-info"))
+	os.Exit(0)
 }
 
 // waitfor FILE ends when a file is there.

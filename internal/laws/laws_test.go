@@ -195,7 +195,7 @@ var floors = [][]string{
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/posture"},
 	{"internal/operator", "internal/posture/report"},
-	{"internal/server"},
+	{"internal/server", "internal/vantage"},
 	{"internal/cli", "posterntest", "internal/attack"},
 	{"cmd/postern", "bench"},
 }

@@ -64,6 +64,11 @@ func (c *Client) Places(ctx context.Context, where ...string) (Found, error) {
 	return ask[Found](ctx, c, http.MethodPost, "places", Places{where})
 }
 
+// Way asks where a host leads.
+func (c *Client) Way(ctx context.Context, in Way) (Lead, error) {
+	return ask[Lead](ctx, c, http.MethodPost, "ways", in)
+}
+
 // maxAnswer bounds an answer.
 const maxAnswer = 16 << 20
 

@@ -116,6 +116,8 @@ type Deps struct {
 	Tenant  access.GUID
 	// Place finds a place on the network by its name.
 	Place func(name string) (*Place, error)
+	// Way tells where a host leads.
+	Way func(Way) Lead
 	// PassThrough are the hosts that the CONNECT proxy carries besides the
 	// server's own.
 	PassThrough func() []string
@@ -135,6 +137,7 @@ func Handler(d Deps) http.Handler {
 	route(a, mux, "POST /v1/certificates/{serial}/revoke", a.revoke)
 	route(a, mux, "POST /v1/principals", a.enrol)
 	route(a, mux, "POST /v1/places", a.places)
+	route(a, mux, "POST /v1/ways", a.way)
 	return mux
 }
 

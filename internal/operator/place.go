@@ -13,14 +13,17 @@ type Place struct {
 	Where string `json:"where"`
 	Title string `json:"title"`
 	// Source is the address that a client has there, Destination the one
-	// that it dials ("0.0.0.0:443" or "[::]:443" for any).
-	Source      netip.AddrPort `json:"source"`
-	Destination netip.AddrPort `json:"destination"`
+	// that it dials; invalid for the public one.
+	Source      netip.Addr `json:"source"`
+	Destination netip.Addr `json:"destination,omitzero"`
 	// Link, Subnet, Service and Perimeter are as in perimeter.Hop.
 	Link      uint32 `json:"link,omitempty"`
 	Subnet    string `json:"subnet,omitempty"`
 	Service   string `json:"service,omitempty"`
 	Perimeter string `json:"perimeter,omitempty"`
+	// Resolves tells whether names mean there what the place's own DNS says:
+	// Ways tells what.
+	Resolves bool `json:"resolves,omitempty"`
 	// Notes say what somebody should know who looks from there.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -57,4 +60,26 @@ func (a *api) places(_ *http.Request, in Places) (any, error) {
 		found.Places = append(found.Places, p)
 	}
 	return found, nil
+}
+
+// Way asks where a host leads, for a client at a place.
+type Way struct {
+	Source netip.Addr `json:"source"`
+	// Subnet is the Key of the subnet, where the place was named by it.
+	Subnet string `json:"subnet,omitempty"`
+	Host   string `json:"host"`
+}
+
+// Lead is where a host leads: to the address of a private endpoint, to the
+// public address (an invalid Address), or nowhere, and why.
+type Lead struct {
+	Address netip.Addr `json:"address,omitzero"`
+	Lost    string     `json:"lost,omitempty"`
+}
+
+func (a *api) way(_ *http.Request, in Way) (any, error) {
+	if !in.Source.IsValid() || len(in.Host) > 255 {
+		return nil, wrong(http.StatusBadRequest, "", "a way needs a source and a host")
+	}
+	return a.Way(in), nil
 }
