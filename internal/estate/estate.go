@@ -120,7 +120,10 @@ type Snapshot struct {
 	order       []string             // the keys, sorted
 	vaults      map[string]*Vault    // live, by lower-case name
 	taken       map[string]*Resource // vaults, live or soft-deleted, by lower-case name
-	assignments []access.Assignment  // all, in the order of their keys
+	hierarchy   *hierarchy
+	roles       map[string]*access.Role // the estate's own, by roleKey
+	assignments []access.Assignment     // all, in the order of their keys, one for each of the scopes they reach
+	denies      []access.DenyAssignment // so too
 	authority   *access.Authority
 	network     *Network
 	perimeters  map[string]access.Perimeter // by Key of the resource that is under them
@@ -139,6 +142,7 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 		s.order = append(s.order, key)
 	}
 	slices.Sort(s.order)
+	s.compileHierarchy()
 	problems := append(s.compileAssignments(), s.compilePerimeters()...)
 	for _, key := range s.order {
 		problems = append(problems, s.compileVault(s.resources[key])...)
@@ -147,20 +151,24 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 	return s, problems
 }
 
-// compileAssignments reads all role assignments.
+// compileAssignments reads role definitions, role assignments and deny
+// assignments.
 func (s *Snapshot) compileAssignments() []Problem {
-	var problems []Problem
+	problems := append(s.compileRoles(), s.compileDenies()...)
 	s.assignments = nil
 	for _, key := range s.order {
 		r := s.resources[key]
 		if !strings.EqualFold(r.Type, TypeRoleAssignment) {
 			continue
 		}
-		a, found := assignment(r, s.options)
+		a, found := s.assignment(r)
 		problems = append(problems, found...)
-		s.assignments = append(s.assignments, a)
+		for _, scope := range s.Scopes(a.Scope) {
+			a.Scope = scope
+			s.assignments = append(s.assignments, a)
+		}
 	}
-	s.authority = access.NewAuthority(s.assignments, nil)
+	s.authority = access.NewAuthority(s.assignments, s.denies)
 	return problems
 }
 
@@ -174,7 +182,7 @@ func (s *Snapshot) compileVault(r *Resource) []Problem {
 	if r.Deleted != nil {
 		return nil
 	}
-	v, problems := newVault(r, s.assignments, s.perimeters[Key(r.ID)], s.options)
+	v, problems := s.newVault(r)
 	s.vaults[name] = v
 	return problems
 }

@@ -131,13 +131,35 @@ func TestRegistryIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	scopes := []string{"/", group, group + "/providers/Microsoft.KeyVault/vaults/v0", group + "/providers/Microsoft.KeyVault/vaults/v1/secrets/a", "/subscriptions/zzz"}
+	scopes := []string{"/", inTenant(""), inTenant(managed + "m0"), inTenant(managed + "m1"), inTenant(managed + tenant), group, group + "/providers/Microsoft.KeyVault/vaults/v0", group + "/providers/Microsoft.KeyVault/vaults/v1/secrets/a", "/subscriptions/zzz"}
 	for round := range 300 {
 		err := r.Change(ctx, func(s *Snapshot, d *Draft) error {
 			for range 1 + rnd.IntN(3) {
 				name := fmt.Sprint("v", rnd.IntN(3))
 				scope, a := scopes[rnd.IntN(len(scopes))], fmt.Sprint("a", rnd.IntN(3))
-				switch rnd.IntN(9) {
+				switch rnd.IntN(15) {
+				case 9:
+					d.Put(subscriptionResource(tenant, []string{"", "m0", "m1", "m2"}[rnd.IntN(4)]))
+				case 10:
+					d.Put(managementResource(fmt.Sprint("m", rnd.IntN(3)), fmt.Sprint("m", rnd.IntN(3))))
+				case 11:
+					d.Delete(managementResource(fmt.Sprint("m", rnd.IntN(3)), "").ID)
+				case 12:
+					if res := roleResource(custom, fmt.Sprintf(`{"dataActions":["Microsoft.KeyVault/vaults/secrets/%d"]}`, rnd.IntN(3))); rnd.IntN(3) == 0 {
+						d.Delete(res.ID)
+					} else {
+						d.Put(res)
+					}
+				case 13:
+					if res := denyResource(scope, a, principal); rnd.IntN(2) == 0 {
+						d.Delete(res.ID)
+					} else {
+						d.Put(res)
+					}
+				case 14:
+					res := assignmentResource(scope, a)
+					res.Body = json.RawMessage(strings.Replace(string(res.Body), user, custom, 1))
+					d.Put(res)
 				case 0:
 					d.Delete(vaultResource(name, "").ID)
 				case 1:
@@ -181,7 +203,10 @@ func describe(s *Snapshot) []string {
 	for _, v := range s.Vaults() {
 		var ids []string
 		for _, a := range v.Rules.Assignments {
-			ids = append(ids, a.Scope+"#"+a.ID)
+			ids = append(ids, fmt.Sprintf("%s#%s %+v", a.Scope, a.ID, a.Role))
+		}
+		for _, d := range v.Rules.DenyAssignments {
+			ids = append(ids, fmt.Sprintf("not %s#%s %+v", d.Scope, d.ID, d.Role))
 		}
 		lines = append(lines, fmt.Sprint(v.Resource.ID, v.Rules.Model, ids, v.Rules.Perimeter))
 	}
@@ -196,7 +221,13 @@ func describe(s *Snapshot) []string {
 		_, live := s.Vault(name)
 		lines = append(lines, fmt.Sprint(name, ok, live, ok && taken.Deleted != nil))
 	}
-	return append(lines, fmt.Sprint(len(s.assignments)))
+	for _, a := range s.assignments {
+		lines = append(lines, fmt.Sprintf("%s#%s %+v", a.Scope, a.ID, a.Role))
+	}
+	for _, d := range s.denies {
+		lines = append(lines, fmt.Sprintf("not %s#%s %+v", d.Scope, d.ID, d.Role))
+	}
+	return append(lines, fmt.Sprint(s.Above(group[:strings.Index(group, "/resourceGroups")])))
 }
 
 func TestUnder(t *testing.T) {

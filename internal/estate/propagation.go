@@ -39,7 +39,7 @@ func (d *Delays) kindOf(r *Resource, f facet) time.Duration {
 		return d.Firewall
 	case f == facetConnections, strings.HasPrefix(typ, "microsoft.network/privateendpoints"):
 		return d.PrivateEndpoint
-	case typ == strings.ToLower(TypeRoleAssignment):
+	case isAuthorization(r.Type), strings.EqualFold(r.Type, TypeManagementGroup):
 		return d.RoleAssignment
 	case strings.HasPrefix(typ, "microsoft.network/virtualnetworks"):
 		return d.ServiceEndpoint

@@ -102,3 +102,39 @@ func TestEffectiveWithoutDelays(t *testing.T) {
 		t.Fatalf("Effective allocates %v times, want 0", n)
 	}
 }
+
+func TestPublished(t *testing.T) {
+	r, err := Open(context.Background(), memory.New(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := r.Published()
+	for range 2 {
+		_ = r.Change(context.Background(), func(_ *Snapshot, d *Draft) error { d.Put(vaultResource("v", "")); return nil })
+	}
+	<-told
+	select {
+	case <-told:
+		t.Fatal("two changes that nobody looked at were told twice")
+	default:
+	}
+}
+
+// TestAtOnce: what a server makes itself is not held back.
+func TestAtOnce(t *testing.T) {
+	o := options
+	o.Delays = Delays{RoleAssignment: time.Hour}
+	r, err := Open(context.Background(), memory.New(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Change(context.Background(), func(_ *Snapshot, d *Draft) error {
+		d.AtOnce()
+		d.Put(vaultResource("v", ""))
+		d.Put(assignmentResource(group, "a"))
+		return nil
+	})
+	if v, ok := r.Effective().Vault("v"); !ok || len(v.Rules.Assignments) != 1 {
+		t.Fatalf("decisions see %+v", v)
+	}
+}

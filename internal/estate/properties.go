@@ -142,7 +142,7 @@ var (
 
 // newVault compiles a vault with the assignments that reach it and the
 // perimeter it is under.
-func newVault(res *Resource, assignments []access.Assignment, perimeter access.Perimeter, o Options) (*Vault, []Problem) {
+func (s *Snapshot) newVault(res *Resource) (*Vault, []Problem) {
 	r := &reading{resource: res}
 	v := &Vault{Resource: res, Subscription: strings.ToLower(res.Subscription()), Geography: geography(res.Location)}
 	var document struct {
@@ -159,15 +159,15 @@ func newVault(res *Resource, assignments []access.Assignment, perimeter access.P
 	}
 	p := &v.Properties
 	v.Tenant = strings.ToLower(p.TenantID)
-	rules := &access.Rules{ID: res.ID, Name: res.Name, Tenant: r.guid("properties.tenantId", p.TenantID), Trusted: o.Trusted,
-		Perimeter: perimeter}
+	rules := &access.Rules{ID: res.ID, Name: res.Name, Tenant: r.guid("properties.tenantId", p.TenantID),
+		Trusted: s.options.Trusted, Perimeter: s.perimeters[Key(res.ID)]}
 	r.network(rules, p)
 	rules.Model = access.ModelPolicies
 	if p.EnableRBACAuthorization != nil && *p.EnableRBACAuthorization {
 		rules.Model = access.ModelRBAC
 	}
 	r.policies(rules, p)
-	rules.Assignments = reaching(assignments, Key(res.ID))
+	rules.Assignments, rules.DenyAssignments = reaching(s.assignments, Key(res.ID)), reachingDenies(s.denies, Key(res.ID))
 	v.Rules, v.Compiled = rules, access.Compile(rules)
 	return v, r.problems
 }
@@ -249,8 +249,7 @@ func (r *reading) policies(rules *access.Rules, p *Properties) {
 func reaching(all []access.Assignment, vault string) []access.Assignment {
 	var list []access.Assignment
 	for _, a := range all {
-		scope := Key(a.Scope)
-		if scope == "" || scope == vault || strings.HasPrefix(vault, scope+"/") || strings.HasPrefix(scope, vault+"/") {
+		if concerns(Key(a.Scope), vault) {
 			list = append(list, a)
 		}
 	}
@@ -259,7 +258,7 @@ func reaching(all []access.Assignment, vault string) []access.Assignment {
 
 // assignment reads a role assignment (spec: RoleAssignment). One that
 // cannot be read grants nothing.
-func assignment(res *Resource, o Options) (access.Assignment, []Problem) {
+func (s *Snapshot) assignment(res *Resource) (access.Assignment, []Problem) {
 	r := &reading{resource: res}
 	var document struct {
 		Properties struct {
@@ -275,8 +274,9 @@ func assignment(res *Resource, o Options) (access.Assignment, []Problem) {
 	}
 	p := document.Properties
 	a := access.Assignment{ID: res.Name, Principal: r.guid("properties.principalId", p.PrincipalID), Scope: p.Scope}
-	if a.Scope == "" {
-		a.Scope = scopeOf(res.ID)
+	if a.Scope == "" || tenantOf(Key(res.ID)) != "" {
+		// What a tenant calls "/" is its own root.
+		a.Scope = scopeIn(res.ID, TypeRoleAssignment)
 	}
 	if len(a.Scope) > 1 {
 		a.Scope = strings.TrimRight(a.Scope, "/")
@@ -289,20 +289,8 @@ func assignment(res *Resource, o Options) (access.Assignment, []Problem) {
 		a.Condition, a.Conditional = condition, err != nil
 	}
 	role := p.RoleDefinitionID[strings.LastIndexByte(p.RoleDefinitionID, '/')+1:]
-	if o.Role != nil {
-		a.Role, _ = o.Role(role)
-	}
-	if a.Role == nil {
+	if a.Role = s.role(role, a.Scope); a.Role == nil {
 		r.problem("properties.roleDefinitionId", "the role definition %q is not known: the assignment grants nothing", role)
 	}
 	return a, r.problems
-}
-
-// scopeOf is the scope in the id of an assignment.
-func scopeOf(id string) string {
-	const marker = "/providers/microsoft.authorization/roleassignments/"
-	if i := strings.LastIndex(strings.ToLower(id), marker); i > 0 {
-		return id[:i]
-	}
-	return "/"
 }

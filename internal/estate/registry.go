@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type Registry struct {
 	effective   effectivePointer
 	writing     sync.Mutex // held for the whole of a Change; guards propagation
 	propagation propagation
+	publishing  publishing
 }
 
 // Open reads the estate from the store.
@@ -74,6 +76,7 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 // Draft is a change being put together.
 type Draft struct {
 	tx      store.Tx
+	atOnce  bool
 	base    *Snapshot            // what is changed
 	changes map[string]*Resource // nil for a deletion
 }
@@ -94,6 +97,10 @@ func (d *Draft) Put(res *Resource) { d.changes[Key(res.ID)] = res }
 
 // Delete removes a resource; one that does not exist is no error.
 func (d *Draft) Delete(id string) { d.changes[Key(id)] = nil }
+
+// AtOnce lets decisions see the change at once, whatever the delays: for
+// what a server makes itself.
+func (d *Draft) AtOnce() { d.atOnce = true }
 
 // Tx is the transaction that the change will be committed in, for further
 // keys: the journal's record, or the removal of what a vault held.
@@ -131,16 +138,23 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 		return errors.Join(fmt.Errorf("changing the estate: %w", err), r.load(context.WithoutCancel(ctx)))
 	}
 	r.current.Store(s.with(d.changes, r.options))
-	r.hold(s, d.changes)
+	if !d.atOnce {
+		r.hold(s, d.changes)
+	} else if r.options.Delays != (Delays{}) {
+		r.settle()
+	}
+	r.publish()
 	return nil
 }
 
 // with is the snapshot after changes; only what they touch is compiled anew.
 func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
 	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
-		taken: maps.Clone(s.taken), assignments: s.assignments, authority: s.authority, network: s.network, perimeters: s.perimeters}
+		taken: maps.Clone(s.taken), hierarchy: s.hierarchy, roles: s.roles, assignments: s.assignments, denies: s.denies,
+		authority: s.authority, network: s.network, perimeters: s.perimeters}
 	stale := map[string]bool{} // keys of vaults to compile
-	var scopes []string        // of changed assignments
+	assign := false            // assignments, or what they are made of, changed
+	regroup := false           // what stands above resources changed
 	rewire := false            // the networks, or what they lead to, changed
 	enclose := false           // the perimeters changed
 	for key, res := range changes {
@@ -154,9 +168,10 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 				enclose = true
 			case isNetworkType(each.Type):
 				rewire = true
-			case strings.EqualFold(each.Type, TypeRoleAssignment):
-				a, _ := assignment(each, options)
-				scopes = append(scopes, Key(a.Scope))
+			case isAuthorization(each.Type):
+				assign = true
+			case strings.EqualFold(each.Type, TypeSubscription), strings.EqualFold(each.Type, TypeManagementGroup):
+				regroup = true
 			}
 		}
 		if old != nil && strings.EqualFold(old.Type, TypeVault) {
@@ -170,12 +185,14 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 		}
 	}
 	next.order = slices.Sorted(maps.Keys(next.resources))
-	if len(scopes) > 0 {
+	if regroup {
+		next.compileHierarchy()
+	}
+	if assign || regroup {
 		next.compileAssignments()
-		for name, v := range next.vaults {
-			key := Key(next.taken[name].ID)
-			for _, scope := range scopes {
-				if len(reaching([]access.Assignment{{Scope: scope}}, key)) > 0 && v != nil {
+		for _, scope := range changedScopes(s, next) {
+			for name, v := range next.vaults {
+				if key := Key(next.taken[name].ID); v != nil && concerns(scope, key) {
 					stale[key] = true
 				}
 			}
@@ -196,4 +213,27 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 		next.compileNetwork()
 	}
 	return next
+}
+
+// changedScopes are the scopes of the assignments in which two snapshots
+// differ, as Keys.
+func changedScopes(before, after *Snapshot) []string {
+	scopes := map[string]bool{}
+	for _, pair := range [][2]*Snapshot{{before, after}, {after, before}} {
+		had := make(map[string][]access.Assignment, len(pair[0].assignments))
+		for _, a := range pair[0].assignments {
+			had[a.ID] = append(had[a.ID], a)
+		}
+		for _, a := range pair[1].assignments {
+			if !slices.ContainsFunc(had[a.ID], func(b access.Assignment) bool { return reflect.DeepEqual(a, b) }) {
+				scopes[Key(a.Scope)] = true
+			}
+		}
+		for _, d := range pair[1].denies {
+			if !slices.ContainsFunc(pair[0].denies, func(b access.DenyAssignment) bool { return reflect.DeepEqual(d, b) }) {
+				scopes[Key(d.Scope)] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(scopes))
 }
