@@ -90,7 +90,7 @@ func (w *world) explain(ctx context.Context, args []string, o *explainOptions) e
 		return err
 	}
 	question.Request.Caller.Object, question.Request.Caller.App, question.Request.Caller.IdentityResource = who.object, who.app, who.resource
-	question.Unknown, question.Unread = who.unknown, who.unread
+	question.Unknown, question.Unread, question.UnreadPerimeters = who.unknown, who.unread, who.unreadPerimeters
 	settings, err := o.settings()
 	if err != nil {
 		return err
@@ -272,8 +272,8 @@ type asker struct {
 	// unknown is true when the directory does not know the object id.
 	unknown bool
 	notes   []string
-	// unread is what of the networks could not be read.
-	unread []string
+	// unread and unreadPerimeters are what of the networks could not be read.
+	unread, unreadPerimeters []string
 }
 
 // askFiles reads the files, and takes --as for an object id.
@@ -315,13 +315,14 @@ func (w *world) askServer(ctx context.Context, o *explainOptions) ([]*iac.Resour
 		}
 		resources = append(resources, assignments...)
 	}
-	networks, unread, err := client.Networks(ctx, resources)
+	networks, err := client.Networks(ctx, resources)
 	if err != nil {
 		return nil, asker{}, usage(err, "")
 	}
 	who, err := w.principal(ctx, client, o.as)
-	who.unread = unread
-	return append(resources, networks...), who, err
+	who.unread, who.unreadPerimeters = networks.Unread, networks.UnreadPerimeters
+	who.notes = append(who.notes, append(networks.Unread, networks.UnreadPerimeters...)...)
+	return append(resources, networks.Resources...), who, err
 }
 
 // principal asks the server's directory. An object id that it does not know

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -30,9 +31,10 @@ type Question struct {
 	TenantKnown bool
 	// Whole is true when the resources are everything there is, as a server
 	// knows it. Otherwise what was not read is not taken for absent. Unread
-	// says of such a whole what could not be read all the same.
-	Whole  bool
-	Unread []string
+	// and UnreadPerimeters say of such a whole what of the networks and of
+	// the perimeters could not be read all the same.
+	Whole                    bool
+	Unread, UnreadPerimeters []string
 	// Unknown is true when the directory does not know the caller.
 	Unknown bool
 	// RoleDelay is how long a new role assignment takes to count, Now the
@@ -237,7 +239,9 @@ func (x *explaining) networkDoubt(step access.Step) string {
 	switch {
 	case !public.known():
 		return public.doubt("publicNetworkAccess")
-	case public.is(byPerimeter) && !x.question.Whole:
+	case public.is(byPerimeter) && len(x.question.UnreadPerimeters) > 0:
+		return "the network security perimeter decides, and " + x.question.UnreadPerimeters[0]
+	case public.is(byPerimeter) && !x.question.Whole && !x.perimeterRead(step):
 		return "the network security perimeter decides, and its rules were not read"
 	case !public.is(disabled) && !action.known():
 		return action.doubt("networkAcls.defaultAction")
@@ -252,6 +256,16 @@ func (x *explaining) networkDoubt(step access.Step) string {
 		return bypass.doubt("networkAcls.bypass")
 	}
 	return ""
+}
+
+// perimeterRead reports whether enough was read of the perimeter that the
+// vault is under: its association, and, of one that admits nobody, its rules.
+func (x *explaining) perimeterRead(step access.Step) bool {
+	id := x.vault.Rules.Perimeter.ID
+	if id == "" || step.Outcome == access.Passed {
+		return id != ""
+	}
+	return slices.ContainsFunc(x.snapshot.Under(id, ""), func(r *estate.Resource) bool { return strings.EqualFold(r.Type, estate.TypePerimeterRule) })
 }
 
 // unreadBelow is the first value at or below n that was not read.

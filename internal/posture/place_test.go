@@ -168,6 +168,29 @@ func TestExplainPerimeter(t *testing.T) {
 	}
 }
 
+// TestUnreadPerimeter: a perimeter of which something was not read decides
+// nothing.
+func TestUnreadPerimeter(t *testing.T) {
+	const nsp = networkIDs + "networkSecurityPerimeters/nsp"
+	vault := observed(`"tenantId":"` + home + `","publicNetworkAccess":"SecuredByPerimeter"`)
+	association := `{"id":"` + nsp + `/resourceAssociations/a","name":"a","type":"Microsoft.Network/networkSecurityPerimeters/resourceAssociations","accessMode":"Enforced",
+		"privateLinkResource":{"id":"` + vaultID + `"},"profile":{"id":"` + nsp + `/profiles/p"}}`
+	for _, test := range []struct {
+		text   string
+		unread []string
+	}{{vault, nil}, {"[" + vault + "," + association + "]", nil}, {vault, []string{"accessRules was not read: 403"}}} {
+		q := asked("203.0.113.7", alice, access.SecretGet)
+		q.Whole, q.UnreadPerimeters = test.unread != nil, test.unread
+		e, err := Explain(resources(t, test.text), q, estate.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Outcome != Undecided {
+			t.Errorf("Explain with %q unread of %s = %v, want cannot-tell", test.unread, test.text, e.Outcome)
+		}
+	}
+}
+
 // TestCommandsHoldNoForeignText: what a document says is put into a command
 // only when it looks like a name.
 func TestCommandsHoldNoForeignText(t *testing.T) {

@@ -19,12 +19,18 @@ const (
 
 const network = "/providers/Microsoft.Network/"
 
-// Networks reads what lies between callers and vaults: virtual networks,
-// private endpoints, the private zones that names of vaults can lead into,
-// and network security perimeters. What the credentials may not see, or the
-// server does not know, is left out and told in unread.
-func (c *Client) Networks(ctx context.Context, subscriptions []*iac.Resource) (all []*iac.Resource, unread []string, err error) {
-	r := &networkReader{client: c, ctx: ctx}
+// Networks is what lies between callers and vaults.
+type Networks struct {
+	Resources []*iac.Resource
+	// Unread and UnreadPerimeters say what the credentials may not see or the
+	// server does not know: of networks and their names, and of perimeters.
+	Unread, UnreadPerimeters []string
+}
+
+// Networks reads virtual networks, private endpoints, the private zones that
+// names of vaults can lead into, and network security perimeters.
+func (c *Client) Networks(ctx context.Context, subscriptions []*iac.Resource) (Networks, error) {
+	r, p := &networkReader{client: c, ctx: ctx}, &networkReader{client: c, ctx: ctx}
 	for _, s := range subscriptions {
 		if s.Type != iac.TypeSubscription {
 			continue
@@ -40,14 +46,14 @@ func (c *Client) Networks(ctx context.Context, subscriptions []*iac.Resource) (a
 				r.list(escaped(zone.ID)+"/ALL", zoneVersion)
 			}
 		}
-		for _, perimeter := range r.list(at+"networkSecurityPerimeters", perimeterVersion) {
-			r.list(escaped(perimeter.ID)+"/resourceAssociations", perimeterVersion)
-			for _, profile := range r.list(escaped(perimeter.ID)+"/profiles", perimeterVersion) {
-				r.list(escaped(profile.ID)+"/accessRules", perimeterVersion)
+		for _, perimeter := range p.list(at+"networkSecurityPerimeters", perimeterVersion) {
+			p.list(escaped(perimeter.ID)+"/resourceAssociations", perimeterVersion)
+			for _, profile := range p.list(escaped(perimeter.ID)+"/profiles", perimeterVersion) {
+				p.list(escaped(profile.ID)+"/accessRules", perimeterVersion)
 			}
 		}
 	}
-	return r.all, r.unread, r.err
+	return Networks{append(r.all, p.all...), r.unread, p.unread}, errors.Join(r.err, p.err)
 }
 
 // leadsToVaults reports whether a name of a vault can lead into a zone: it

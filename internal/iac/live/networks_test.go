@@ -26,12 +26,12 @@ func TestNetworks(t *testing.T) {
 	one(in+"privateDnsZones/privatelink.vaultcore.azure.net/virtualNetworkLinks", "privateDnsZones/virtualNetworkLinks", "privateDnsZones/privatelink.vaultcore.azure.net/virtualNetworkLinks/l")
 	one(in+"privateDnsZones/privatelink.vaultcore.azure.net/ALL", "privateDnsZones/A", "privateDnsZones/privatelink.vaultcore.azure.net/A/v")
 	c.routes["GET "+at+"networkSecurityPerimeters"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }
-	resources, unread, err := open(t, c.config()).Networks(context.Background(), []*iac.Resource{{Type: iac.TypeSubscription, ID: "/subscriptions/s"}, {Type: iac.TypeVault, ID: "/v"}})
+	networks, err := open(t, c.config()).Networks(context.Background(), []*iac.Resource{{Type: iac.TypeSubscription, ID: "/subscriptions/s"}, {Type: iac.TypeVault, ID: "/v"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, r := range resources {
+	for _, r := range networks.Resources {
 		got = append(got, strings.TrimPrefix(r.ID, in))
 	}
 	want := []string{"virtualNetworks/n", "privateEndpoints/e", "privateDnsZones/privatelink.vaultcore.azure.net", "privateDnsZones/privatelink.blob.core.windows.net",
@@ -39,11 +39,11 @@ func TestNetworks(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Networks (-want +got):\n%s", diff)
 	}
-	if len(unread) != 1 || !strings.HasPrefix(unread[0], "networkSecurityPerimeters was not read: ") {
-		t.Errorf("Networks: unread = %q, want the perimeters", unread)
+	if u := networks.UnreadPerimeters; len(networks.Unread) != 0 || len(u) != 1 || !strings.HasPrefix(u[0], "networkSecurityPerimeters was not read: ") {
+		t.Errorf("Networks: unread = %q and %q, want the perimeters", networks.Unread, u)
 	}
 	c.routes["GET "+at+"privateEndpoints"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
-	if _, _, err := open(t, c.config()).Networks(context.Background(), []*iac.Resource{{Type: iac.TypeSubscription, ID: "/subscriptions/s"}}); err == nil {
+	if _, err := open(t, c.config()).Networks(context.Background(), []*iac.Resource{{Type: iac.TypeSubscription, ID: "/subscriptions/s"}}); err == nil {
 		t.Error("Networks of a server in trouble = nil, want an error")
 	}
 }
