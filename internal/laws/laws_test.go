@@ -196,7 +196,7 @@ var floors = [][]string{
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/posture"},
 	{"internal/operator", "internal/posture/report"},
 	{"internal/server", "internal/vantage"},
-	{"internal/cli", "posterntest", "internal/attack"},
+	{"internal/cli", "posterntest", "internal/attack", "internal/truthtable"},
 	{"cmd/postern", "bench"},
 }
 
