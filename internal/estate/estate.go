@@ -122,7 +122,7 @@ type Snapshot struct {
 	taken       map[string]*Resource // vaults, live or soft-deleted, by lower-case name
 	hierarchy   *hierarchy
 	roles       map[string]*access.Role // the estate's own, by roleKey
-	assignments []access.Assignment     // all, in the order of their keys, one for each of the scopes they reach
+	assignments []access.Assignment     // all, one for each of the scopes they reach, in their order
 	denies      []access.DenyAssignment // so too
 	authority   *access.Authority
 	network     *Network
@@ -168,6 +168,9 @@ func (s *Snapshot) compileAssignments() []Problem {
 			s.assignments = append(s.assignments, a)
 		}
 	}
+	// The order is that of the scopes, whatever they were compiled from.
+	slices.SortStableFunc(s.assignments, func(a, b access.Assignment) int { return strings.Compare(Key(a.Scope), Key(b.Scope)) })
+	slices.SortStableFunc(s.denies, func(a, b access.DenyAssignment) int { return strings.Compare(Key(a.Scope), Key(b.Scope)) })
 	s.authority = access.NewAuthority(s.assignments, s.denies)
 	return problems
 }

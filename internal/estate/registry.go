@@ -215,25 +215,34 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 	return next
 }
 
-// changedScopes are the scopes of the assignments in which two snapshots
-// differ, as Keys.
+// changedScopes are the scopes whose assignments differ between two
+// snapshots, as Keys.
 func changedScopes(before, after *Snapshot) []string {
-	scopes := map[string]bool{}
-	for _, pair := range [][2]*Snapshot{{before, after}, {after, before}} {
-		had := make(map[string][]access.Assignment, len(pair[0].assignments))
-		for _, a := range pair[0].assignments {
-			had[a.ID] = append(had[a.ID], a)
-		}
-		for _, a := range pair[1].assignments {
-			if !slices.ContainsFunc(had[a.ID], func(b access.Assignment) bool { return reflect.DeepEqual(a, b) }) {
-				scopes[Key(a.Scope)] = true
-			}
-		}
-		for _, d := range pair[1].denies {
-			if !slices.ContainsFunc(pair[0].denies, func(b access.DenyAssignment) bool { return reflect.DeepEqual(d, b) }) {
-				scopes[Key(d.Scope)] = true
-			}
-		}
+	type lists struct {
+		assignments []access.Assignment
+		denies      []access.DenyAssignment
 	}
-	return slices.Sorted(maps.Keys(scopes))
+	of := func(s *Snapshot) map[string]lists {
+		all := map[string]lists{}
+		for _, a := range s.assignments {
+			l := all[Key(a.Scope)]
+			l.assignments = append(l.assignments, a)
+			all[Key(a.Scope)] = l
+		}
+		for _, d := range s.denies {
+			l := all[Key(d.Scope)]
+			l.denies = append(l.denies, d)
+			all[Key(d.Scope)] = l
+		}
+		return all
+	}
+	was, is := of(before), of(after)
+	for scope, list := range is {
+		if had, ok := was[scope]; ok && reflect.DeepEqual(had, list) {
+			delete(was, scope)
+			continue
+		}
+		was[scope] = list
+	}
+	return slices.Sorted(maps.Keys(was))
 }
