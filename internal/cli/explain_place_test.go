@@ -5,9 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +19,9 @@ import (
 	"github.com/miekg/dns"
 	"github.com/pires/go-proxyproto"
 
+	"postern/internal/operator"
 	"postern/internal/server"
+	"postern/internal/vantage"
 	"postern/posterntest"
 )
 
@@ -408,5 +414,87 @@ func TestExplainServices(t *testing.T) {
 		if want := (jsonAnswer{status, got.Error.Code, got.Error.InnerError.Code, got.Error.Message}); said.Answer == nil || *said.Answer != want {
 			t.Errorf("%s: explain = %+v, the server answers %+v", test.vault.Name, said.Answer, want)
 		}
+	}
+}
+
+// at is the server as an unmodified client reaches it from a vantage at a
+// place.
+func (d *drawing) at(place string) *posterntest.Postern {
+	d.t.Helper()
+	client := operator.NewClient(d.Data, "test")
+	found, err := client.Places(context.Background(), place)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	info, err := server.ReadInfo(d.Data)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	v := &vantage.Vantage{Server: vantage.Local(d.Data, client, info.Names(), nil), Place: found.Places[0], Log: slog.New(slog.DiscardHandler)}
+	proxy := httptest.NewServer(v.Proxy())
+	hub, err := url.Parse(proxy.URL)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	through := d.NewClient()
+	transport := through.Transport.(*http.Transport)
+	transport.DialContext, transport.Proxy = nil, http.ProxyURL(hub)
+	d.t.Cleanup(func() { through.CloseIdleConnections(); proxy.Close() })
+	return d.Over(through)
+}
+
+// TestExplainAgreesWithVantage: an unmodified client that a vantage puts at
+// a place gets what explain says of it.
+func TestExplainAgreesWithVantage(t *testing.T) {
+	d := newDrawing(t)
+	reader := d.CreatePrincipal("reader")
+	may := map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{map[string]any{"tenantId": d.TenantID, "objectId": reader.ObjectID,
+		"permissions": map[string]any{"secrets": []string{"get"}}}}}
+	acls := func(more map[string]any) map[string]any {
+		m := map[string]any{"defaultAction": "Deny", "bypass": "AzureServices"}
+		maps.Copy(m, more)
+		return map[string]any{"networkAcls": m}
+	}
+	vaults := []posterntest.Vault{
+		d.CreateVault("plain-v", may),
+		d.CreateVault("shut-v", may, acls(map[string]any{"bypass": "None"}), map[string]any{"publicNetworkAccess": "Disabled"}),
+		d.CreateVault("ruled-v", may, acls(map[string]any{"ipRules": []any{map[string]any{"value": "203.0.113.0/24"}},
+			"virtualNetworkRules": []any{map[string]any{"id": d.net("virtualNetworks/myvnet/subnets/app-subnet")}}})),
+		d.CreateVault("linked-v", may, acls(nil), map[string]any{"publicNetworkAccess": "Disabled"}),
+	}
+	d.endpoint(vaults[3], false)
+	d.register(vaults[3])
+	token := d.TokenFor(reader.ClientID, reader.Secret, "https://vault.azure.net")
+	served := 0
+	for _, place := range []string{"203.0.113.7", "198.51.100.1", "2001:db8::7", "10.9.9.9", appCaller, "subnet:app-subnet", "subnet:aks-subnet", "subnet:pe-subnet@" + peCaller,
+		"endpoint:linked-v-pe", "service:Azure Backup"} {
+		over := d.at(place)
+		for _, vault := range vaults {
+			code, said := d.explain(vault.Name, place, reader.ObjectID)
+			if said.Place.Path == "none" {
+				if vault.Name == "linked-v" || !strings.Contains(said.DNS.LeadsTo, "NXDOMAIN") {
+					t.Errorf("%s from %s: explain = no connection: %+v", vault.Name, place, said.DNS)
+				}
+				continue
+			}
+			status, body := over.DoAs(token, http.MethodGet, "https://"+vault.Name+".vault.azure.net/secrets/db?api-version=7.4", nil)
+			var got wire
+			if err := json.Unmarshal(body, &got); err != nil {
+				t.Fatalf("%s from %s: %v: %s", vault.Name, place, err, body)
+			}
+			if status == http.StatusNotFound {
+				if served++; code != ExitOK {
+					t.Errorf("%s from %s: explain = exit %d, %+v, the server serves", vault.Name, place, code, said.Answer)
+				}
+				continue
+			}
+			want := jsonAnswer{status, got.Error.Code, got.Error.InnerError.Code, got.Error.Message}
+			if code != ExitDenied || said.Answer == nil || *said.Answer != want {
+				t.Errorf("%s from %s: explain = exit %d, %+v, the server answers %+v", vault.Name, place, code, said.Answer, want)
+			}
+		}
+	}
+	if served < 12 {
+		t.Errorf("%d requests were served, want more of them", served)
 	}
 }

@@ -28,7 +28,7 @@ func (x explained) from() string {
 		name = x.Request.Origin.Service
 	}
 	text := p.Kind.String() + ":" + name
-	if addr.IsValid() {
+	if p.Addr.IsValid() || x.Way.Subnet != nil {
 		text += "@" + addr.String()
 	}
 	return text
@@ -74,8 +74,6 @@ func (x explained) sees() string {
 		return at + ", through the service endpoint of the subnet " + x.Way.Subnet.Name
 	case o.Subnet != "":
 		return at + ", from an unknown subnet"
-	case !o.Addr.IsValid():
-		return "a public address"
 	}
 	return at
 }

@@ -71,7 +71,7 @@ func (x *explaining) networkCauses(step access.Step) (causes []Cause, advice str
 
 // addressPrefix is the caller's address as a range of one.
 func addressPrefix(o *access.Origin) string {
-	if !o.Addr.IsValid() {
+	if o.Addr == nowhere {
 		return "ADDRESS/PREFIX"
 	}
 	return fmt.Sprintf("%s/%d", o.Addr, o.Addr.BitLen())
@@ -82,7 +82,7 @@ func (x *explaining) addressCause() (Cause, string) {
 	addr := x.request.Origin.Addr
 	c := Cause{Code: "ip-not-listed", Text: fmt.Sprintf("no address rule of the firewall holds %s", addr)}
 	switch {
-	case !addr.IsValid():
+	case addr == nowhere:
 		return Cause{Code: c.Code, Text: "no address rule of the firewall holds the caller", Fix: []string{x.rule("--ip-address ADDRESS")}}, ""
 	case addr.Is6():
 		return c, "address rules hold IPv4 only: use a private endpoint, or an IPv4 address"

@@ -73,10 +73,11 @@ func (x *explaining) travel(s *estate.Snapshot) (*Way, error) {
 		w.follow(n, &h)
 	}
 	if !at.addr.IsValid() {
-		h.Source = netip.AddrPortFrom(publicAddress, 0)
+		at.addr = nowhere
+		h.Source = netip.AddrPortFrom(nowhere, 0)
+		x.note(nowhere.String() + " stands for the caller's address, which is not known; @ADDRESS behind the place says it")
 	}
 	w.Origin = perimeter.Attribute(n, h)
-	w.Origin.Addr = at.addr
 	if at.endpoint != nil && w.Origin.Path != access.PathPrivateEndpoint {
 		// An endpoint without address and link carries no connection that a
 		// vault would know.

@@ -76,7 +76,7 @@ func (x *explaining) caller() string {
 		return "the subnet " + subnetName(x.way.Subnet)
 	case o.Subnet != "" && x.way.Subnet != nil:
 		return fmt.Sprintf("%s of the subnet %s, whose service endpoint is off", o.Addr, subnetName(x.way.Subnet))
-	case !o.Addr.IsValid():
+	case o.Addr == nowhere:
 		return "the caller"
 	}
 	return o.Addr.String()
