@@ -121,8 +121,11 @@ type who struct {
 	certificate string // the service whose proof is shown
 	remove      bool   // instead of a read, the removal of what is not there
 	// What holds of the caller: trusted by the table's words, with a right,
-	// with a token that is none or no good.
-	trusted, right, absent, broken bool
+	// without a token.
+	trusted, right, absent bool
+	// broken is what is answered to a token that is no good, where the
+	// network lets it come that far; "" for one that is.
+	broken string
 }
 
 // trustedServices are those that take part.
@@ -144,7 +147,10 @@ func callers(t *testing.T, p *posterntest.Postern, kv posterntest.Vault) []who {
 		{name: "an operation outside of its scenario", token: theirs, certificate: "Azure Backup", right: true, remove: true},
 		{name: "trusted service without a right", token: without, certificate: "Azure Batch", trusted: true},
 		{name: "no token, with proof", certificate: "Azure Backup", absent: true},
-		{name: "broken token, with proof", token: theirs[:len(theirs)-8] + "AAAAAAAA", certificate: "Azure Backup", broken: true},
+		{name: "forged token, with proof", token: theirs[:len(theirs)-8] + "AAAAAAAA", certificate: "Azure Backup",
+			broken: "[AggregatedAuthenticationFailure] Error validating token: 'S2S17001'."},
+		{name: "token for another audience, with proof", token: p.TokenFor(backup.ClientID, backup.Secret, p.ManagementURL), certificate: "Azure Backup",
+			broken: "AKV10022: Invalid audience. Expected " + resource + ", found: " + p.ManagementURL + "."},
 	}
 }
 
@@ -180,8 +186,8 @@ func (s settings) want(at place, by who) answer {
 			second += " from unknown subnet"
 		}
 		return refusal(v[:2], second)
-	case by.broken:
-		return answer{status: http.StatusUnauthorized, first: "[AggregatedAuthenticationFailure] Error validating token: 'S2S17001'."}
+	case by.broken != "":
+		return answer{status: http.StatusUnauthorized, first: by.broken}
 	case !by.right:
 		return refusal("A1", "")
 	case by.remove:
