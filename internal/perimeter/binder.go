@@ -20,6 +20,9 @@ type Binder struct {
 	// Network is the networks of this moment, Port that of the listeners.
 	Network func() *estate.Network
 	Port    uint16
+	// Changed receives something when the networks may have changed; nil
+	// leaves it to the clock.
+	Changed <-chan struct{}
 	// Serve serves a listener until it is closed.
 	Serve func(net.Listener)
 	Log   *slog.Logger
@@ -49,6 +52,7 @@ func (b *Binder) Run(ctx context.Context) {
 		b.Step(ctx, i%retryEvery == 0)
 		select {
 		case <-tick.C:
+		case <-b.Changed:
 		case <-ctx.Done():
 			return
 		}

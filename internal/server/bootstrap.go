@@ -84,6 +84,7 @@ func (s *Server) firstResources(ctx context.Context, a Admin) error {
 	scope := "/subscriptions/" + a.SubscriptionID
 	now := s.options.Now().UTC()
 	return s.estate.Change(ctx, func(_ *estate.Snapshot, d *estate.Draft) error {
+		d.AtOnce()
 		put := func(id, typ, name, location string, body map[string]any) error {
 			body["id"], body["name"] = id, name
 			text, err := json.Marshal(body)

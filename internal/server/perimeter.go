@@ -59,10 +59,11 @@ func (s *Server) follow(ctx context.Context) (stop func()) {
 	if s.config.Perimeter.Endpoints == config.Off {
 		return func() {}
 	}
-	b := &perimeter.Binder{Network: s.network, Port: s.port(), Log: s.options.Log, Serve: func(l net.Listener) {
-		// It ends when the listener is closed or the server shuts down.
-		_ = s.main.ServeTLS(l, "", "")
-	}}
+	b := &perimeter.Binder{Network: s.network, Port: s.port(), Log: s.options.Log,
+		Changed: s.estate.Published(), Serve: func(l net.Listener) {
+			// It ends when the listener is closed or the server shuts down.
+			_ = s.main.ServeTLS(l, "", "")
+		}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() { defer close(done); b.Run(ctx) }()
