@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -76,6 +77,8 @@ type Options struct {
 	// Skew is how far the clock of a verifier may be from that of the
 	// issuer; MaxSkew when 0, none when negative.
 	Skew time.Duration
+	// Transport fetches the keys of issuers; http.DefaultTransport when nil.
+	Transport http.RoundTripper
 }
 
 // Tenant is one directory in the sense of Entra: an issuer of tokens.
@@ -95,7 +98,8 @@ type Directory struct {
 	keyLife   time.Duration
 	skew      time.Duration
 
-	random io.Reader
+	random    io.Reader
+	transport http.RoundTripper
 
 	mu    sync.Mutex            // held by the one writer
 	state atomic.Pointer[state] // replaced, never changed
@@ -113,6 +117,7 @@ type state struct {
 	// application's id, registrations by its object id.
 	registered, registrations map[access.GUID]*application
 	upns                      map[string]*principal // users, by lower-case name
+	issuers                   map[string]*issuer    // those of federated credentials
 	memberOf                  func() map[access.GUID][]access.GUID
 	keys                      *keyring
 }
@@ -121,7 +126,7 @@ type state struct {
 func newState() *state {
 	s := &state{tenants: map[access.GUID]*Tenant{}, domains: map[string]*Tenant{}, objects: map[access.GUID]*principal{},
 		apps: map[appKey]*principal{}, registered: map[access.GUID]*application{}, registrations: map[access.GUID]*application{},
-		upns: map[string]*principal{}, keys: &keyring{}}
+		upns: map[string]*principal{}, issuers: map[string]*issuer{}, keys: &keyring{}}
 	s.forgetGroups()
 	return s
 }
@@ -130,7 +135,7 @@ func newState() *state {
 func (s *state) clone() *state {
 	next := &state{tenants: maps.Clone(s.tenants), domains: maps.Clone(s.domains), objects: maps.Clone(s.objects),
 		apps: maps.Clone(s.apps), registered: maps.Clone(s.registered), registrations: maps.Clone(s.registrations),
-		upns: maps.Clone(s.upns), keys: s.keys}
+		upns: maps.Clone(s.upns), issuers: maps.Clone(s.issuers), keys: s.keys}
 	next.forgetGroups()
 	return next
 }
@@ -140,7 +145,7 @@ type appKey struct{ tenant, app access.GUID }
 // Open loads the directory from the store, and makes its first signing key
 // when it has none.
 func Open(ctx context.Context, st store.Store, root *seal.Root, o Options) (*Directory, error) {
-	d := &Directory{store: st, key: root.Key("directory"), now: o.Now, random: o.Random,
+	d := &Directory{store: st, key: root.Key("directory"), now: o.Now, random: o.Random, transport: o.Transport,
 		tokenLife: cmp.Or(o.TokenLife, time.Hour), keyLife: cmp.Or(o.KeyLife, 30*24*time.Hour), skew: cmp.Or(o.Skew, MaxSkew)}
 	if d.now == nil {
 		d.now = time.Now
@@ -177,6 +182,9 @@ func (d *Directory) load(ctx context.Context) (*state, error) {
 	}
 	if err == nil {
 		err = each(ctx, d, appPrefix, func(r applicationRecord) error { return s.addApplication(r) })
+	}
+	if err == nil {
+		err = each(ctx, d, issuerPrefix, func(k KnownIssuer) error { return s.addIssuer(k) })
 	}
 	var keys []*signingKey
 	if err == nil {

@@ -2,8 +2,10 @@ package entra
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"postern/access"
@@ -51,7 +53,7 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 	if a.correlation == "" {
 		a.correlation = a.trace
 	}
-	p, err := l.authenticate(a, r, form)
+	p, proof, err := l.authenticate(a, r, form)
 	if err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 	if err := l.directory.rotateWhenDue(context.WithoutCancel(r.Context())); err != nil {
 		l.log.Error("the signing key is due and could not be changed", "error", err)
 	}
-	token, expires, err := l.directory.Token(p, audience)
+	token, expires, err := l.directory.issue(p, signIn{audience: audience, proof: proof, capable: capable(form.Get("claims"))})
 	if err != nil {
 		return err
 	}
@@ -81,23 +83,42 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 		Resource: audience, Token: token})
 }
 
-// authenticate finds the client and checks its secret. A client that does
-// not exist costs what a wrong secret costs.
-func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Principal, error) {
+// authenticate finds the client, and how it proved itself: appidacr.
+func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Principal, string, error) {
 	switch grant := form.Get("grant_type"); grant {
 	case "client_credentials":
 	case "":
-		return Principal{}, refuseMissing("grant_type")
+		return Principal{}, "", refuseMissing("grant_type")
 	default:
-		return Principal{}, refuseGrant(grant)
+		return Principal{}, "", refuseGrant(grant)
 	}
 	if len(form.Get("claims")) > maxClaims {
-		return Principal{}, refuseInput("the parameter 'claims' is too long.")
+		return Principal{}, "", refuseInput("the parameter 'claims' is too long.")
 	}
 	c, err := readCredentials(r, form)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, "", err
 	}
+	if form.Has("client_assertion") {
+		if c.secret != "" || r.Header.Get("Authorization") != "" {
+			return Principal{}, "", refuseInput("the client authenticates in more than one way.")
+		}
+		p, err := l.asserted(r.Context(), a, form)
+		if err == nil && p.disabled {
+			err = refuseDisabled(a.client)
+		}
+		if err != nil {
+			return Principal{}, "", err
+		}
+		return p.Principal, "2", nil
+	}
+	p, err := l.secret(a, c)
+	return p, "1", err
+}
+
+// secret finds the client and checks its secret. A client that does not exist
+// costs what a wrong secret costs.
+func (l *login) secret(a *attempt, c credentials) (Principal, error) {
 	switch {
 	case c.id == "":
 		return Principal{}, refuseMissing("client_id")
@@ -123,6 +144,19 @@ func (l *login) authenticate(a *attempt, r *http.Request, form url.Values) (Prin
 		return Principal{}, refuseDisabled(c.id)
 	}
 	return p.Principal, nil
+}
+
+// capable reports whether a claims request says that the client understands
+// claims challenges: xms_cc holds CP1.
+func capable(claims string) bool {
+	var asked struct {
+		Token struct {
+			Capabilities struct {
+				Values []string `json:"values"`
+			} `json:"xms_cc"`
+		} `json:"access_token"`
+	}
+	return json.Unmarshal([]byte(claims), &asked) == nil && slices.Contains(asked.Token.Capabilities.Values, "CP1")
 }
 
 // audience is the resource that the form asks for.

@@ -17,6 +17,7 @@ type login struct {
 	names     *names.Names
 	log       *slog.Logger
 	resources map[string]bool
+	seen      replays
 }
 
 // Login answers on the login hosts as login.microsoftonline.com and, below
@@ -180,7 +181,7 @@ func (l *login) openid(a *attempt, w http.ResponseWriter, r *http.Request) error
 	}
 	return writeJSON(w, http.StatusOK, openidDocument{
 		TokenEndpoint:    base + "/oauth2" + version + "/token",
-		TokenAuthMethods: []string{"client_secret_post", "client_secret_basic"},
+		TokenAuthMethods: []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
 		JWKS:             base + "/discovery" + version + "/keys",
 		ResponseModes:    []string{"query", "fragment", "form_post"},
 		SubjectTypes:     []string{"pairwise"},

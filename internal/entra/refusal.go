@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"postern/internal/fault"
 )
@@ -156,4 +157,20 @@ func refuseExpired(client string) *refusal {
 
 func refuseDisabled(client string) *refusal {
 	return refuse(http.StatusBadRequest, "unauthorized_client", 7000112, "Application '%s' is disabled.", clip(client))
+}
+
+func refuseJWT() *refusal {
+	return refuse(http.StatusBadRequest, "invalid_request", 50027, "JWT token is invalid or malformed.")
+}
+
+func refuseTime(now time.Time) *refusal {
+	return refuse(http.StatusUnauthorized, "invalid_client", 700024, "Client assertion is not within its valid time range. Current time: %s. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .", now.UTC().Format(time.RFC3339))
+}
+
+func refuseSignature(reason string) *refusal {
+	return refuse(http.StatusUnauthorized, "invalid_client", 700027, "The certificate with identifier used to sign the client assertion is not registered on application, or the signature is wrong. [Reason - %s]", reason)
+}
+
+func refuseFederation(number int, what, value string) *refusal {
+	return refuse(http.StatusUnauthorized, "invalid_client", number, "No matching federated identity record found for presented assertion %s '%s'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what, clip(value))
 }
