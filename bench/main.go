@@ -53,7 +53,7 @@ type row struct {
 
 func run(ctx context.Context, s settings) error {
 	var rows []row
-	for _, measure := range []func(context.Context, settings) ([]row, error){measureGet, measureDecide, measurePut, measureStart} {
+	for _, measure := range []func(context.Context, settings) ([]row, error){measureGet, measureDecide, measurePut, measureDNS, measureStart} {
 		more, err := measure(ctx, s)
 		if err != nil {
 			return err
