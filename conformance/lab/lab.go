@@ -37,7 +37,11 @@ type Postern struct {
 	dial    dialer
 	run     []string
 	program string
+	args    []string
 	log     *bytes.Buffer
+	// The process of this moment: ended is closed when it has ended, and
+	// state is then how.
+	process *os.Process
 	ended   chan struct{}
 	state   error
 }
@@ -67,23 +71,41 @@ type Site struct {
 func StartAt(t testing.TB, site Site, args ...string) *Postern {
 	t.Helper()
 	p := &Postern{Data: filepath.Join(t.TempDir(), "data"), Listen: site.Listen, Proxy: site.Proxy, dial: site.Dial,
-		run: site.Run, program: Program(t), log: &bytes.Buffer{}, ended: make(chan struct{})}
+		run: site.Run, program: Program(t), args: args, log: &bytes.Buffer{}}
 	if p.dial == nil {
 		p.dial = new(net.Dialer).DialContext
 	}
-	line := slices.Concat(p.run, []string{p.program, "serve", "--data", p.Data, "--listen", p.Listen, "--proxy", p.Proxy}, args)
+	p.start(t)
+	t.Cleanup(func() { p.stop(t) })
+	return p
+}
+
+// Crash kills the server as a power cut does and starts it again on the
+// same data folder and addresses.
+func (p *Postern) Crash(t testing.TB) {
+	t.Helper()
+	if err := p.process.Kill(); err != nil {
+		t.Fatalf("killing postern: %v", err)
+	}
+	<-p.ended
+	p.start(t)
+}
+
+func (p *Postern) start(t testing.TB) {
+	t.Helper()
+	line := slices.Concat(p.run, []string{p.program, "serve", "--data", p.Data, "--listen", p.Listen, "--proxy", p.Proxy}, p.args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting postern: %v", err)
 	}
+	ended := make(chan struct{})
+	p.process, p.ended = cmd.Process, ended
 	go func() {
 		p.state = cmd.Wait()
-		close(p.ended)
+		close(ended)
 	}()
-	t.Cleanup(func() { p.stop(t, cmd.Process) })
 	p.await(t)
-	return p
 }
 
 // await asks for /healthstatus until there is an answer.
@@ -110,15 +132,15 @@ func (p *Postern) await(t testing.TB) {
 	}
 }
 
-func (p *Postern) stop(t testing.TB, process *os.Process) {
-	_ = process.Signal(syscall.SIGTERM)
+func (p *Postern) stop(t testing.TB) {
+	_ = p.process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
 		if p.state != nil {
 			t.Errorf("postern serve ended with %v, want status 0", p.state)
 		}
 	case <-time.After(15 * time.Second):
-		_ = process.Kill()
+		_ = p.process.Kill()
 		<-p.ended
 		t.Errorf("postern serve did not stop within 15 s of SIGTERM")
 	}
