@@ -102,9 +102,24 @@ func SubscriptionTenant(res *estate.Resource) access.GUID {
 	return tenant
 }
 
+// Place is the id under which the estate has what the caller calls by an id:
+// the root and what is in no subscription are those of the caller's tenant.
+func (c *Call) Place(id string) string { return estate.Place(c.Caller.Tenant, id) }
+
 // May reports whether the caller may perform an action at a scope.
 func (c *Call) May(action, scope string) bool {
-	return c.Snapshot().Authority().Authorize(&c.Caller.Caller, action, scope).Allowed()
+	return c.Snapshot().Authority().Authorize(&c.Caller.Caller, action, c.Place(scope)).Allowed()
+}
+
+// AuthorizeAssignment is Authorize for writing or deleting a role assignment,
+// of which the conditions of the caller's own assignments may speak.
+func (c *Call) AuthorizeAssignment(action, scope string, w access.Written) error {
+	d := c.Snapshot().Authority().AuthorizeAssignment(&c.Caller.Caller, action, c.Place(scope), w)
+	c.rec.RBACAuthorized = journal.Bool(d.Allowed())
+	if !d.Allowed() {
+		return c.Forbidden(action, scope)
+	}
+	return nil
 }
 
 // Authorize is May for the call itself: it is noted in the record, and a
@@ -114,7 +129,7 @@ func (c *Call) Authorize(action, scope string) error { return c.admit(action, sc
 // admit decides, and keeps the grant for the vault that the path names.
 func (c *Call) admit(action, scope string) error {
 	vault, _ := c.Vault()
-	grant, _ := c.plane.deps.Admission.AdmitManagement(c.Snapshot(), &c.Caller.Caller, action, scope, vault, c.rec)
+	grant, _ := c.plane.deps.Admission.AdmitManagement(c.Snapshot(), &c.Caller.Caller, action, c.Place(scope), vault, c.rec)
 	if grant == nil {
 		return c.Forbidden(action, scope)
 	}
@@ -123,10 +138,6 @@ func (c *Call) admit(action, scope string) error {
 	}
 	return nil
 }
-
-// Override admits the call after all, for a right that holds only under a
-// condition which the handler has evaluated.
-func (c *Call) Override() { c.rec.RBACAuthorized = journal.Yes }
 
 // Forbidden is the answer for a caller who may not perform an action at a
 // scope.

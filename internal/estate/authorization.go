@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/access"
+	"postern/internal/roles"
 )
 
 // The types of resource that say, beside role assignments, who may do what.
@@ -55,7 +56,7 @@ func roleKey(tenant, guid string) string { return tenant + "/" + strings.ToLower
 // roleTenant is the tenant that a role definition belongs to; "" when
 // nothing tells.
 func (s *Snapshot) roleTenant(r *Resource) string {
-	return s.TenantOf(scopeIn(r.ID, TypeRoleDefinition))
+	return s.TenantOf(r.Scope())
 }
 
 // compileRoles reads the role definitions of the estate's own. A block that
@@ -189,7 +190,28 @@ func reachingDenies(all []access.DenyAssignment, vault string) []access.DenyAssi
 	return list
 }
 
+// Scope is the scope at which an assignment or a definition stands.
+func (r *Resource) Scope() string { return scopeIn(r.ID, r.Type) }
+
 // concerns reports whether a scope is the vault, above it or below it.
 func concerns(scope, vault string) bool {
 	return scope == "" || scope == vault || strings.HasPrefix(vault, scope+"/") || strings.HasPrefix(scope, vault+"/")
+}
+
+// conditioned is the part of a built-in role that holds only under the
+// role's own condition (Key Vault Data Access Administrator) as an
+// assignment: both conditions must hold.
+func conditioned(a access.Assignment, guid, condition string) (access.Assignment, bool) {
+	d, ok := roles.ByName(guid)
+	if !ok || len(d.Conditioned) == 0 || d.Condition == "" {
+		return a, false
+	}
+	both := "(" + d.Condition + ")"
+	if condition != "" {
+		both += " AND (" + condition + ")"
+	}
+	parsed, err := access.ParseCondition(both)
+	a.Condition, a.Conditional = parsed, err != nil
+	a.Role = &access.Role{ID: d.Name, Name: d.RoleName, Actions: d.Conditioned, NotActions: d.NotActions}
+	return a, true
 }

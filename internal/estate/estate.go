@@ -161,11 +161,13 @@ func (s *Snapshot) compileAssignments() []Problem {
 		if !strings.EqualFold(r.Type, TypeRoleAssignment) {
 			continue
 		}
-		a, found := s.assignment(r)
+		list, found := s.assignment(r)
 		problems = append(problems, found...)
-		for _, scope := range s.Scopes(a.Scope) {
-			a.Scope = scope
-			s.assignments = append(s.assignments, a)
+		for _, a := range list {
+			for _, scope := range s.Scopes(a.Scope) {
+				a.Scope = scope
+				s.assignments = append(s.assignments, a)
+			}
 		}
 	}
 	// The order is that of the scopes, whatever they were compiled from.

@@ -258,7 +258,7 @@ func reaching(all []access.Assignment, vault string) []access.Assignment {
 
 // assignment reads a role assignment (spec: RoleAssignment). One that
 // cannot be read grants nothing.
-func (s *Snapshot) assignment(res *Resource) (access.Assignment, []Problem) {
+func (s *Snapshot) assignment(res *Resource) ([]access.Assignment, []Problem) {
 	r := &reading{resource: res}
 	var document struct {
 		Properties struct {
@@ -270,7 +270,7 @@ func (s *Snapshot) assignment(res *Resource) (access.Assignment, []Problem) {
 	}
 	if err := json.Unmarshal(res.Body, &document); err != nil {
 		r.problem("properties", "cannot be read: %v", err)
-		return access.Assignment{ID: res.Name}, r.problems
+		return []access.Assignment{{ID: res.Name}}, r.problems
 	}
 	p := document.Properties
 	a := access.Assignment{ID: res.Name, Principal: r.guid("properties.principalId", p.PrincipalID), Scope: p.Scope}
@@ -281,8 +281,10 @@ func (s *Snapshot) assignment(res *Resource) (access.Assignment, []Problem) {
 	if len(a.Scope) > 1 {
 		a.Scope = strings.TrimRight(a.Scope, "/")
 	}
+	text := ""
 	if p.Condition != nil && *p.Condition != "" {
-		condition, err := access.ParseCondition(*p.Condition)
+		text = *p.Condition
+		condition, err := access.ParseCondition(text)
 		if err != nil {
 			r.problem("properties.condition", "%v: the assignment grants nothing", err)
 		}
@@ -292,5 +294,9 @@ func (s *Snapshot) assignment(res *Resource) (access.Assignment, []Problem) {
 	if a.Role = s.role(role, a.Scope); a.Role == nil {
 		r.problem("properties.roleDefinitionId", "the role definition %q is not known: the assignment grants nothing", role)
 	}
-	return a, r.problems
+	list := []access.Assignment{a}
+	if more, ok := conditioned(a, role, text); ok {
+		list = append(list, more)
+	}
+	return list, r.problems
 }

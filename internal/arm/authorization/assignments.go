@@ -9,7 +9,6 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/roles"
 )
 
 // listAssignments lists the assignments at a scope, above it, and, unless
@@ -21,9 +20,16 @@ func listAssignments(c *arm.Call) (*arm.Answer, error) {
 	}
 	scope := c.Vars["scope"]
 	var list []*estate.Resource
-	for _, res := range assignmentsAround(c.Snapshot(), scope) {
-		props := arm.Document(res).Object("properties")
-		if filter.Match(func(t *arm.Filter) bool { return assignmentHas(props, scope, t) }) {
+	s := c.Snapshot()
+	for _, res := range around(c, s, estate.TypeRoleAssignment, scope) {
+		if filter.Match(func(t *arm.Filter) bool {
+			if t.Name == "atScope" {
+				return s.Covers(res.Scope(), c.Place(scope))
+			}
+			// assignedTo means the principal itself: whose groups it is in is
+			// not known here.
+			return strings.EqualFold(arm.Document(res).Object("properties").Text("principalId"), strings.Trim(t.Value, "{}"))
+		}) {
 			list = append(list, res)
 		}
 	}
@@ -34,21 +40,9 @@ func listAssignments(c *arm.Call) (*arm.Answer, error) {
 	return arm.MapPage(answer, arm.Document), nil
 }
 
-// assignmentHas decides one term. assignedTo means the principal itself:
-// whose groups it is in is not known here.
-func assignmentHas(props *ordered.Object, scope string, t *arm.Filter) bool {
-	switch t.Name {
-	case "principalId", "assignedTo":
-		return strings.EqualFold(props.Text("principalId"), strings.Trim(t.Value, "{}"))
-	case "atScope":
-		return below(scope, props.Text("scope"))
-	}
-	return false
-}
-
 // find is the assignment of the path: at the very scope.
 func find(c *arm.Call, s *estate.Snapshot) (*estate.Resource, bool) {
-	res, ok := s.Resource(assignmentID(c.Vars["scope"], c.Vars["name"]))
+	res, ok := s.Resource(assignmentID(c.Place(c.Vars["scope"]), c.Vars["name"]))
 	return res, ok && strings.EqualFold(res.Type, estate.TypeRoleAssignment)
 }
 
@@ -69,7 +63,7 @@ func getAssignment(c *arm.Call) (*arm.Answer, error) {
 // RoleAssignmentCreateParameters).
 type request struct {
 	name, scope   string
-	role          *roles.Definition
+	role          role
 	principal     access.GUID
 	principalType string
 	description   string
@@ -131,12 +125,9 @@ func readRequest(c *arm.Call) (*request, error) {
 	if r.principal, err = access.ParseGUID(props.Text("principalId")); err != nil || r.principal.IsZero() {
 		return nil, fault.New(http.StatusBadRequest, "InvalidPrincipalId", "A valid principal ID must be provided for role assignment.")
 	}
-	role := props.Text("roleDefinitionId")
-	ok := false
-	if r.role, ok = roles.ByID(role); !ok {
-		if r.role, ok = roles.ByName(role); !ok {
-			return nil, unknownDefinition(http.StatusBadRequest, role[strings.LastIndexByte(role, '/')+1:])
-		}
+	id, ok := props.Text("roleDefinitionId"), false
+	if r.role, ok = findRole(c, c.Snapshot(), id); !ok {
+		return nil, unknownDefinition(http.StatusBadRequest, id[strings.LastIndexByte(id, '/')+1:])
 	}
 	r.principalType, r.description = props.Text("principalType"), props.Text("description")
 	return r, r.checkType()
@@ -166,22 +157,28 @@ func (r *request) checkType() error {
 func putAssignment(c *arm.Call) (*arm.Answer, error) {
 	r, err := readRequest(c)
 	if err != nil {
-		return nil, refuseFirst(c, writeAssignment, nil, err)
+		return nil, refuseFirst(c, err)
 	}
-	if err := authorize(c, writeAssignment, r.role); err != nil {
+	if err := c.AuthorizeAssignment(writeAssignment, r.scope, r.written(c)); err != nil {
 		return nil, err
 	}
 	if err := r.resolve(c); err != nil {
 		return nil, err
 	}
 	return c.Change(func(s *estate.Snapshot, d *estate.Draft) (*arm.Answer, error) {
-		if err := checkScope(s, r.scope); err != nil {
+		if err := checkScope(c, s, r.scope); err != nil {
+			return nil, err
+		}
+		// The role may have gone since the request was read.
+		if role, ok := findRole(c, s, r.role.name); !ok || !role.assignable(c, s, r.scope) {
+			return nil, unknownDefinition(http.StatusBadRequest, r.role.name)
+		} else if err := role.fits(r.scope); err != nil {
 			return nil, err
 		}
 		if old, ok := find(c, s); ok {
-			return r.again(c, old)
+			return r.again(c, d, old)
 		}
-		if twin := r.twin(s); twin != nil {
+		if twin := r.twin(c, s); twin != nil {
 			return nil, fault.New(http.StatusConflict, "RoleAssignmentExists", "The role assignment already exists."+
 				" The ID of the existing role assignment is %s.", strings.ReplaceAll(twin.Name, "-", ""))
 		}
@@ -189,6 +186,13 @@ func putAssignment(c *arm.Call) (*arm.Answer, error) {
 		d.Put(res)
 		return &arm.Answer{Status: http.StatusCreated, Body: doc}, nil
 	})
+}
+
+// written is what conditions may ask of the assignment. The type is what the
+// directory says and never what the client says.
+func (r *request) written(c *arm.Call) access.Written {
+	kind, _ := c.Principal(c.Caller.Tenant, r.principal)
+	return access.Written{Role: r.role.name, Principal: r.principal.String(), Type: kind}
 }
 
 // resolve finds the type of the principal. A principal that the directory
@@ -209,15 +213,22 @@ func (r *request) resolve(c *arm.Call) error {
 	return nil
 }
 
-// again answers a PUT of an assignment that is there: the same is no change,
-// another is not possible.
-func (r *request) again(c *arm.Call, old *estate.Resource) (*arm.Answer, error) {
+// again answers a PUT of an assignment that is there: its description and
+// condition may change, nothing else.
+func (r *request) again(c *arm.Call, d *estate.Draft, old *estate.Resource) (*arm.Answer, error) {
 	doc := arm.Document(old)
 	props := doc.Object("properties")
-	role, _ := roles.ByID(props.Text("roleDefinitionId"))
-	if role != r.role || !strings.EqualFold(props.Text("principalId"), r.principal.String()) {
+	if !r.sameRole(props) || !strings.EqualFold(props.Text("principalId"), r.principal.String()) {
 		return nil, fault.New(http.StatusBadRequest, "RoleAssignmentUpdateNotPermitted",
 			"Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")
+	}
+	if props.Text("condition") != r.condition || props.Text("description") != r.description {
+		r.describe(props)
+		props.Set("updatedOn", c.Now.UTC().Format(timeForm))
+		props.Set("updatedBy", c.Caller.Object.String())
+		next := *old
+		next.Body, next.Changed = doc.Bytes(), c.Now
+		d.Put(&next)
 	}
 	status := http.StatusCreated
 	if c.Version >= "2022-04-01" {
@@ -226,15 +237,32 @@ func (r *request) again(c *arm.Call, old *estate.Resource) (*arm.Answer, error) 
 	return &arm.Answer{Status: status, Body: doc}, nil
 }
 
+// sameRole reports whether the document of an assignment is of the same
+// role.
+func (r *request) sameRole(props *ordered.Object) bool {
+	id := props.Text("roleDefinitionId")
+	return strings.EqualFold(id[strings.LastIndexByte(id, '/')+1:], r.role.name)
+}
+
+// describe writes what may change of an assignment.
+func (r *request) describe(props *ordered.Object) {
+	for name, value := range map[string]string{"description": r.description, "condition": r.condition} {
+		if props.Set(name, nil); value != "" {
+			props.Set(name, value)
+		}
+	}
+	if props.Set("conditionVersion", nil); r.condition != "" {
+		props.Set("conditionVersion", conditionVersion)
+	}
+}
+
 // twin is an assignment of the same role to the same principal at the same
 // scope under another name.
-func (r *request) twin(s *estate.Snapshot) *estate.Resource {
-	for _, res := range s.Under(r.scope, estate.TypeRoleAssignment) {
+func (r *request) twin(c *arm.Call, s *estate.Snapshot) *estate.Resource {
+	at := estate.Key(c.Place(r.scope))
+	for _, res := range s.Under(at+"/providers/"+estate.TypeRoleAssignment, estate.TypeRoleAssignment) {
 		props := arm.Document(res).Object("properties")
-		if estate.Key(props.Text("scope")) != estate.Key(r.scope) || !strings.EqualFold(props.Text("principalId"), r.principal.String()) {
-			continue
-		}
-		if role, ok := roles.ByID(props.Text("roleDefinitionId")); ok && role == r.role {
+		if r.sameRole(props) && strings.EqualFold(props.Text("principalId"), r.principal.String()) {
 			return res
 		}
 	}
@@ -244,10 +272,10 @@ func (r *request) twin(s *estate.Snapshot) *estate.Resource {
 // resource is the assignment as it is kept and answered (spec:
 // RoleAssignment).
 func (r *request) resource(c *arm.Call) (*estate.Resource, *ordered.Object) {
-	at := c.Now.UTC().Format("2006-01-02T15:04:05.0000000Z")
+	at := c.Now.UTC().Format(timeForm)
 	by := c.Caller.Object.String()
 	props := ordered.New(
-		ordered.Member{Name: "roleDefinitionId", Value: definitionID(r.scope, r.role.Name)},
+		ordered.Member{Name: "roleDefinitionId", Value: definitionID(r.scope, r.role.name)},
 		ordered.Member{Name: "principalId", Value: r.principal.String()},
 		ordered.Member{Name: "principalType", Value: r.principalType},
 		ordered.Member{Name: "scope", Value: r.scope},
@@ -259,20 +287,14 @@ func (r *request) resource(c *arm.Call) (*estate.Resource, *ordered.Object) {
 		ordered.Member{Name: "updatedBy", Value: by},
 		ordered.Member{Name: "delegatedManagedIdentityResourceId", Value: nil},
 		ordered.Member{Name: "description", Value: nil})
-	if r.description != "" {
-		props.Set("description", r.description)
-	}
-	if r.condition != "" {
-		props.Set("condition", r.condition)
-		props.Set("conditionVersion", conditionVersion)
-	}
+	r.describe(props)
 	id := assignmentID(r.scope, r.name)
 	doc := ordered.New(
 		ordered.Member{Name: "properties", Value: props},
 		ordered.Member{Name: "id", Value: id},
 		ordered.Member{Name: "type", Value: estate.TypeRoleAssignment},
 		ordered.Member{Name: "name", Value: strings.ToLower(r.name)})
-	return &estate.Resource{ID: id, Type: estate.TypeRoleAssignment, Name: strings.ToLower(r.name), Body: doc.Bytes(),
+	return &estate.Resource{ID: assignmentID(c.Place(r.scope), r.name), Type: estate.TypeRoleAssignment, Name: strings.ToLower(r.name), Body: doc.Bytes(),
 		Created: c.Now, Changed: c.Now}, doc
 }
 
@@ -280,59 +302,38 @@ func (r *request) resource(c *arm.Call) (*estate.Resource, *ordered.Object) {
 // there is none (spec: RoleAssignments_Delete).
 func removeAssignment(c *arm.Call) (*arm.Answer, error) {
 	res, ok := find(c, c.Snapshot())
-	if !ok {
-		return &arm.Answer{Status: http.StatusNoContent}, authorize(c, deleteAssignment, nil)
+	w := access.Written{Deleting: true}
+	if ok {
+		props := arm.Document(res).Object("properties")
+		id := props.Text("roleDefinitionId")
+		w.Role, w.Principal = id[strings.LastIndexByte(id, '/')+1:], props.Text("principalId")
+		w.Type = props.Text("principalType")
 	}
-	role, _ := roles.ByID(arm.Document(res).Object("properties").Text("roleDefinitionId"))
-	if err := authorize(c, deleteAssignment, role); err != nil {
+	if err := c.AuthorizeAssignment(deleteAssignment, c.Vars["scope"], w); err != nil {
 		return nil, err
 	}
 	return c.Change(func(s *estate.Snapshot, d *estate.Draft) (*arm.Answer, error) {
-		old, ok := find(c, s)
-		if !ok {
+		old, there := find(c, s)
+		if !there {
 			return &arm.Answer{Status: http.StatusNoContent}, nil
+		}
+		if !ok || old != res {
+			// Not the one that the decision was about.
+			return nil, fault.New(http.StatusConflict, "RoleAssignmentUpdateConflict", "The role assignment has been changed meanwhile. Retry the request.")
 		}
 		d.Delete(old.ID)
 		return arm.OK(arm.Document(old)), nil
 	})
 }
 
+// timeForm is how times are written.
+const timeForm = "2006-01-02T15:04:05.0000000Z"
+
 // refuseFirst shows what is wrong with a request only to a caller who may
 // make one.
-func refuseFirst(c *arm.Call, action string, role *roles.Definition, err error) error {
-	if denied := authorize(c, action, role); denied != nil {
+func refuseFirst(c *arm.Call, err error) error {
+	if denied := c.AuthorizeAssignment(writeAssignment, c.Vars["scope"], access.Written{}); denied != nil {
 		return denied
 	}
 	return err
-}
-
-// authorize asks whether the caller may assign, or take away, a role at the
-// scope of the path: by the action itself, or by a role whose condition
-// allows the action for this role definition alone (Key Vault Data Access
-// Administrator).
-func authorize(c *arm.Call, action string, role *roles.Definition) error {
-	denied := c.Authorize(action, c.Vars["scope"])
-	if denied == nil || role == nil || !delegated(c, action, role.Name) {
-		return denied
-	}
-	c.Override()
-	return nil
-}
-
-// delegated evaluates the conditions of built-in roles, which say no more
-// than which role definitions a holder may assign: the assignments whose
-// condition holds are asked without it.
-func delegated(c *arm.Call, action, guid string) bool {
-	var list []access.Assignment
-	for _, res := range assignmentsAround(c.Snapshot(), c.Vars["scope"]) {
-		props := arm.Document(res).Object("properties")
-		d, ok := roles.ByID(props.Text("roleDefinitionId"))
-		principal, err := access.ParseGUID(props.Text("principalId"))
-		if !ok || err != nil || props.Has("condition") || !d.MayAssign(guid) {
-			continue
-		}
-		list = append(list, access.Assignment{ID: res.Name, Principal: principal, Scope: props.Text("scope"),
-			Role: &access.Role{ID: d.Name, Name: d.RoleName, Actions: d.Conditioned, NotActions: d.NotActions}})
-	}
-	return access.NewAuthority(list, nil).Authorize(&c.Caller.Caller, action, c.Vars["scope"]).Allowed()
 }
