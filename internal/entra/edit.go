@@ -354,3 +354,54 @@ func (e *Editor) forget(next *state, tx *store.Tx, p *principal) error {
 	next.forgetGroups()
 	return nil
 }
+
+// rename changes what a principal is called; "" leaves a text as it is.
+func (e *Editor) rename(ctx context.Context, object access.GUID, name, description string) error {
+	if name != "" && !validName(name) || len(description) > 1024 {
+		return ErrName
+	}
+	return e.alter(ctx, "UpdateObject", object, func(p *principal) error {
+		if name != "" {
+			p.DisplayName = name
+		}
+		if p.group != nil && description != "" {
+			record := *p.group
+			record.Description = description
+			p.group = &record
+		}
+		return nil
+	})
+}
+
+// updateApplication changes a registration; zero values leave it as it is.
+func (e *Editor) updateApplication(ctx context.Context, object access.GUID, name, audience string, uris []string) error {
+	if name != "" && !validName(name) || len(uris) > 64 {
+		return ErrName
+	}
+	for _, u := range uris {
+		if u == "" || len(u) > 256 || hasControl(u) {
+			return ErrName
+		}
+	}
+	if name == "" && audience == "" && uris == nil {
+		return nil
+	}
+	_, err := e.edit(ctx, "UpdateApplication", func(next *state, tx *store.Tx) (Principal, error) {
+		old := next.registrations[object]
+		if old == nil {
+			return Principal{}, ErrNotFound
+		}
+		a := *old
+		if name != "" {
+			a.DisplayName = name
+		}
+		if audience != "" {
+			a.MultiTenant = audience != "AzureADMyOrg"
+		}
+		if uris != nil {
+			a.uris = uris
+		}
+		return a.about(), e.saveApplication(next, tx, a)
+	})
+	return err
+}

@@ -18,6 +18,11 @@ const (
 	byServicePrincipalName filterProperty = iota + 1
 	byAppID
 	byDisplayName
+	byDisplayNamePrefix
+	byUserName
+	byMail
+	byObject
+	byIdentifierURI
 )
 
 // maxFilter is how long a filter may be.
@@ -31,6 +36,9 @@ var errFilter = errors.New("entra: not a filter that is understood")
 //	servicePrincipalNames/any(c:c eq 'value')
 //	appId eq 'value'
 //	displayName eq 'value'
+//	startswith(displayName,'value')
+//	userPrincipalName eq 'value', mail eq 'value', id eq 'value'
+//	identifierUris/any(c:c eq 'value')
 //
 // with any lambda variable, spaces around its colon, and quotes within the
 // value doubled. Everything else is refused: a filter that is half
@@ -40,7 +48,19 @@ func parseFilter(s string) (filter, error) {
 		return filter{}, errFilter
 	}
 	s = strings.Trim(s, " ")
-	if rest, ok := strings.CutPrefix(s, "servicePrincipalNames/any("); ok {
+	if rest, ok := strings.CutPrefix(s, "startswith(displayName,"); ok {
+		body, ok := strings.CutSuffix(rest, ")")
+		value, whole := literal(strings.Trim(body, " "))
+		if !ok || !whole {
+			return filter{}, errFilter
+		}
+		return filter{byDisplayNamePrefix, value}, nil
+	}
+	for list, property := range map[string]filterProperty{"servicePrincipalNames/any(": byServicePrincipalName, "identifierUris/any(": byIdentifierURI} {
+		rest, ok := strings.CutPrefix(s, list)
+		if !ok {
+			continue
+		}
 		body, ok := strings.CutSuffix(rest, ")")
 		variable, condition, colon := strings.Cut(body, ":")
 		variable = strings.Trim(variable, " ")
@@ -51,12 +71,12 @@ func parseFilter(s string) (filter, error) {
 		if !ok {
 			return filter{}, errFilter
 		}
-		return filter{byServicePrincipalName, value}, nil
+		return filter{property, value}, nil
 	}
 	for _, p := range []struct {
 		name     string
 		property filterProperty
-	}{{"appId", byAppID}, {"displayName", byDisplayName}} {
+	}{{"appId", byAppID}, {"displayName", byDisplayName}, {"userPrincipalName", byUserName}, {"mail", byMail}, {"id", byObject}} {
 		if value, ok := equals(s, p.name); ok {
 			return filter{p.property, value}, nil
 		}
@@ -111,6 +131,10 @@ func (f filter) matches(p Principal) bool {
 		return strings.EqualFold(p.App.String(), f.value)
 	case byDisplayName:
 		return strings.EqualFold(p.DisplayName, f.value)
+	case byDisplayNamePrefix:
+		return strings.HasPrefix(strings.ToLower(p.DisplayName), strings.ToLower(f.value))
+	case byObject:
+		return strings.EqualFold(p.Object.String(), f.value)
 	}
 	return false
 }

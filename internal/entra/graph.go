@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,10 +28,11 @@ type graph struct {
 	verifier  *Verifier
 }
 
-// Graph answers the questions that the az CLI has for graph.microsoft.com:
-// who am I, which service principal belongs to this application, what are
-// these objects called. Every principal of a tenant may read the principals
-// of its tenant, and of no other.
+// Graph answers what az and Terraform ask of graph.microsoft.com: users,
+// groups, applications, service principals, their credentials. Every
+// principal of a tenant may read the objects of its tenant, and of no other.
+// Its administrators may change all of them; who registered an application
+// may change that and its service principal.
 func (d *Directory) Graph(n *names.Names, verify *Verifier) http.Handler {
 	return &graph{directory: d, names: n, verifier: verify}
 }
@@ -85,37 +87,283 @@ func (g *graph) authenticate(r *http.Request, family *names.Family) (*Identity, 
 	return nil, refusal
 }
 
+// graphCall is one request of a caller who is known.
+type graphCall struct {
+	*graph
+	caller *Identity
+	family *names.Family
+	w      http.ResponseWriter
+	r      *http.Request
+	ctx    context.Context
+}
+
 // serve finds the route.
 func (g *graph) serve(caller *Identity, family *names.Family, w http.ResponseWriter, r *http.Request) error {
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1.0/")
 	if !ok {
 		return noSegment(r.URL.Path)
 	}
-	resource, id, one := strings.Cut(path, "/")
+	c := &graphCall{g, caller, family, w, r, r.Context()}
+	if key, ok := strings.CutSuffix(path, "')"); ok && !strings.Contains(path, "/") {
+		if name, app, ok := strings.Cut(key, "(appId='"); ok {
+			path = name + "/(appId='" + app + "')"
+		}
+	}
+	segments := strings.Split(path, "/")
 	switch {
 	case path == "directoryObjects/getByIds":
 		if r.Method != http.MethodPost {
 			return wrongMethod(http.MethodPost)
 		}
-		return g.byIDs(caller, family, w, r)
-	case !reads(r.Method) && (path == "me" || resource == "servicePrincipals"):
-		return wrongMethod(http.MethodGet)
+		return c.byIDs()
 	case path == "me":
-		return g.me(caller)
-	case path == "servicePrincipals":
-		return g.list(caller, family, w, r)
-	case resource == "servicePrincipals" && one && !strings.Contains(id, "/"):
-		return g.one(caller, family, w, id)
+		if !reads(r.Method) {
+			return wrongMethod(http.MethodGet)
+		}
+		return c.me()
+	case path == "organization" && reads(r.Method):
+		return c.organization()
+	case segments[0] != "applications" && segments[0] != "directoryObjects" && kinds[segments[0]] == "":
+		return noSegment(r.URL.Path)
+	case len(segments) == 1:
+		return c.all(segments[0])
 	}
-	return noSegment(r.URL.Path)
+	o, err := c.find(segments[0], segments[1])
+	if err != nil && len(segments) > 2 && !known(segments[2]) {
+		return noSegment(r.URL.Path)
+	}
+	if err != nil {
+		return err
+	}
+	return c.below(o, segments[0], segments[2:])
+}
+
+// known reports whether a segment below an object is one of ours.
+func known(segment string) bool {
+	return slices.Contains([]string{"members", "memberOf", "transitiveMemberOf", "owners", "ownedObjects", "addPassword", "removePassword", "federatedIdentityCredentials",
+		"revokeSignInSessions", "getMemberGroups", "getMemberObjects", "checkMemberGroups", "appRoleAssignments", "oauth2PermissionGrants"}, segment)
+}
+
+// all is a collection: reading it, and adding to it.
+func (c *graphCall) all(name string) error {
+	create := map[string]func() error{"users": c.createUser, "groups": c.createGroup, "applications": c.createApplication, "servicePrincipals": c.createServicePrincipal}[name]
+	switch {
+	case create == nil:
+		return noSegment(c.r.URL.Path)
+	case reads(c.r.Method):
+		return c.list(name)
+	case c.r.Method != http.MethodPost:
+		return wrongMethod("GET, POST")
+	}
+	if name != "servicePrincipals" { // which asks who owns its application
+		if err := c.may(access.GUID{}); err != nil {
+			return err
+		}
+	}
+	return create()
+}
+
+// below is an object, and what lies below it. Whoever may not change it learns
+// that before anything of the body is read.
+func (c *graphCall) below(o any, collection string, rest []string) error {
+	object, owner := access.GUID{}, access.GUID{}
+	switch o := o.(type) {
+	case *application:
+		object, owner = o.Object, o.owner
+	case *principal:
+		object = o.Object
+		if a := c.directory.state.Load().registered[o.App]; a != nil && a.Tenant == o.Tenant && o.Kind == ServicePrincipal {
+			owner = a.owner
+		}
+	}
+	route := c.r.Method + " " + strings.Join(rest, "/")
+	if c.r.Method == http.MethodHead {
+		route = "GET" + route[len("HEAD"):]
+	}
+	groups := c.directory.Groups(object)
+	switch route {
+	case "GET ":
+		return c.entity(collection, o)
+	case "GET memberOf", "GET transitiveMemberOf":
+		if route == "GET memberOf" {
+			groups = c.directory.state.Load().memberOf()[object]
+		}
+		return c.principals(groups)
+	case "POST getMemberGroups", "POST getMemberObjects", "POST checkMemberGroups":
+		return c.memberGroups(groups, rest[0])
+	case "GET members", "GET transitiveMembers":
+		var ids []access.GUID
+		for _, m := range c.directory.Members(object) {
+			ids = append(ids, m.Object)
+		}
+		return c.principals(ids)
+	case "GET owners":
+		return c.principals([]access.GUID{owner})
+	case "GET ownedObjects", "GET appRoleAssignments", "GET oauth2PermissionGrants":
+		return c.collection(rest[0], []any{})
+	case "GET federatedIdentityCredentials":
+		return c.federations(object)
+	}
+	if len(rest) == 2 && rest[0] == "federatedIdentityCredentials" && c.r.Method == http.MethodGet {
+		return c.federation(object, rest[1])
+	}
+	if reads(c.r.Method) {
+		return noSegment(c.r.URL.Path)
+	}
+	if err := c.may(owner); err != nil {
+		return err
+	}
+	return c.change(o, object, route, rest)
+}
+
+// change is a write below an object.
+func (c *graphCall) change(o any, object access.GUID, route string, rest []string) error {
+	_, registration := o.(*application)
+	p, _ := o.(*principal)
+	holder := registration || p.Kind == ServicePrincipal
+	switch {
+	case route == "DELETE ":
+		return c.done(c.edit().Delete(c.ctx, object))
+	case route == "PATCH ":
+		return c.update(o)
+	case route == "POST members/$ref" && !registration:
+		return c.addMember(object)
+	case route == "POST owners/$ref" && holder:
+		return c.done(nil) // an application has one owner, who made it
+	case route == "POST revokeSignInSessions" && !registration:
+		return c.done(c.edit().Revoke(c.ctx, object))
+	case route == "POST addPassword" && holder:
+		return c.addPassword(object)
+	case route == "POST removePassword" && holder:
+		return c.remove(object, func(e *Editor, id string) error { return e.RemoveSecret(c.ctx, object, id) })
+	case route == "POST federatedIdentityCredentials" && holder:
+		return c.federate(object)
+	case len(rest) == 2 && rest[0] == "federatedIdentityCredentials" && c.r.Method == http.MethodDelete && holder:
+		return c.done(c.edit().Unfederate(c.ctx, object, rest[1]))
+	case len(rest) == 3 && rest[0] == "members" && rest[2] == "$ref" && c.r.Method == http.MethodDelete && !registration:
+		member, err := access.ParseGUID(rest[1])
+		if err != nil {
+			return wrong(ErrNotFound)
+		}
+		return c.done(c.edit().RemoveMember(c.ctx, object, member))
+	case len(rest) == 0:
+		return wrongMethod("GET, PATCH, DELETE")
+	}
+	return noSegment(c.r.URL.Path)
+}
+
+// edit is the editor of the directory.
+func (c *graphCall) edit() *Editor { return c.directory.Edit(nil) }
+
+// done is 204, or why not.
+func (c *graphCall) done(err error) error {
+	if err != nil {
+		return wrong(err)
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// context is an @odata.context.
+func (c *graphCall) context(of string) string { return c.family.GraphURL() + "/v1.0/$metadata#" + of }
+
+// created answers with what has been made.
+func (c *graphCall) created(collection string, id access.GUID) error {
+	o, err := c.find(collection, id.String())
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", c.family.GraphURL()+"/v1.0/"+collection+"/"+id.String())
+	return c.write(http.StatusCreated, collection, o)
+}
+
+// entity answers with one object.
+func (c *graphCall) entity(collection string, o any) error {
+	return c.write(http.StatusOK, collection, o)
+}
+
+func (c *graphCall) write(status int, collection string, o any) error {
+	context := c.context(collection + "/$entity")
+	switch doc := c.document(o).(type) {
+	case servicePrincipal:
+		doc.Context = context
+		if collection != "directoryObjects" {
+			doc.DataType = ""
+		}
+		return writeJSON(c.w, status, doc)
+	case map[string]any:
+		doc["@odata.context"] = context
+		return writeJSON(c.w, status, doc)
+	}
+	return noSegment(c.r.URL.Path)
+}
+
+// collection answers with a list.
+func (c *graphCall) collection(name string, value []any) error {
+	return writeJSON(c.w, http.StatusOK, map[string]any{"@odata.context": c.context(name), "value": value})
+}
+
+// memberGroups is getMemberGroups, getMemberObjects and checkMemberGroups:
+// the ids of groups, transitively; of the last, those that were asked for.
+func (c *graphCall) memberGroups(groups []access.GUID, which string) error {
+	members, err := c.body()
+	if err != nil {
+		return err
+	}
+	var asked []string
+	if err := take(members, map[string]any{"groupIds": &asked}); err != nil {
+		return err
+	}
+	ids := []any{}
+	for _, g := range groups {
+		id := g.String()
+		if which != "checkMemberGroups" || slices.ContainsFunc(asked, func(a string) bool { return strings.EqualFold(a, id) }) {
+			ids = append(ids, id)
+		}
+	}
+	return c.collection("Collection(Edm.String)", ids)
+}
+
+// federations and federation are the federated credentials of an object.
+func (c *graphCall) federations(object access.GUID) error {
+	_, _, list := c.directory.Credentials(object)
+	value := []any{}
+	for _, f := range list {
+		value = append(value, federationOf(f))
+	}
+	return c.collection("federatedIdentityCredentials", value)
+}
+
+func (c *graphCall) federation(object access.GUID, id string) error {
+	_, _, list := c.directory.Credentials(object)
+	for _, f := range list {
+		if strings.EqualFold(f.ID, id) || f.Name == id {
+			return writeJSON(c.w, http.StatusOK, federationOf(f))
+		}
+	}
+	return wrong(ErrNotFound)
+}
+
+// organization is the caller's tenant.
+func (c *graphCall) organization() error {
+	t, _ := c.directory.Tenant(c.caller.Tenant)
+	domains := []any{}
+	if t.Domain != "" {
+		domains = append(domains, map[string]any{"name": t.Domain, "isDefault": true, "isInitial": true, "type": "Managed"})
+	}
+	return c.collection("organization", []any{map[string]any{"id": t.ID.String(), "displayName": t.Name, "verifiedDomains": domains}})
 }
 
 // me is the signed-in user; an application has none.
-func (g *graph) me(caller *Identity) error {
-	if caller.User {
-		return fault.New(http.StatusNotFound, "Request_ResourceNotFound", "Resource '%s' does not exist or one of its queried reference-property objects are not present.", caller.ObjectID)
+func (c *graphCall) me() error {
+	if !c.caller.User {
+		return fault.New(http.StatusBadRequest, "BadRequest", "/me request is only valid with delegated authentication flow.")
 	}
-	return fault.New(http.StatusBadRequest, "BadRequest", "/me request is only valid with delegated authentication flow.")
+	o, err := c.find("users", c.caller.ObjectID)
+	if err != nil {
+		return err
+	}
+	return c.entity("users", o)
 }
 
 // servicePrincipal is the resource type of that name, as far as it is kept.
@@ -138,77 +386,32 @@ func present(p Principal) servicePrincipal {
 		Owner: p.Tenant.String(), Names: []string{app}, Type: "Application"}
 }
 
-// collection is a list of resources.
-type collection struct {
-	Context string             `json:"@odata.context"`
-	Value   []servicePrincipal `json:"value"`
-}
-
-// list is GET /servicePrincipals, with or without $filter. Other query
-// options change the form of an answer, not whom it holds: all properties of
-// all matches in one page satisfy them.
-func (g *graph) list(caller *Identity, family *names.Family, w http.ResponseWriter, r *http.Request) error {
-	query, err := readQuery(r.URL.RawQuery)
-	if err != nil {
-		return fault.New(http.StatusBadRequest, "BadRequest", "The query is malformed.").Because(err)
-	}
-	matches := func(Principal) bool { return true }
-	if query.Has("$filter") {
-		f, err := parseFilter(query.Get("$filter"))
-		if err != nil {
-			return fault.New(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified.").Because(err)
-		}
-		matches = f.matches
-	}
-	out := collection{Context: family.GraphURL() + "/v1.0/$metadata#servicePrincipals", Value: []servicePrincipal{}}
-	for _, p := range g.directory.Principals(caller.Tenant) {
-		if matches(p) {
-			out.Value = append(out.Value, present(p))
-		}
-	}
-	return writeJSON(w, http.StatusOK, out)
-}
-
-// one is GET /servicePrincipals/{id}.
-func (g *graph) one(caller *Identity, family *names.Family, w http.ResponseWriter, id string) error {
-	object, err := access.ParseGUID(id)
-	if err != nil {
-		return fault.New(http.StatusBadRequest, "Request_BadRequest", "Invalid object identifier '%s'.", clip(id))
-	}
-	p, ok := g.directory.PrincipalByObject(object)
-	if !ok || p.Tenant != caller.Tenant {
-		return fault.New(http.StatusNotFound, "Request_ResourceNotFound", "Resource '%s' does not exist or one of its queried reference-property objects are not present.", clip(id))
-	}
-	out := present(p)
-	out.Context = family.GraphURL() + "/v1.0/$metadata#servicePrincipals/$entity"
-	return writeJSON(w, http.StatusOK, out)
-}
-
 // byIDs is POST /directoryObjects/getByIds: those of the ids that exist in
 // the caller's tenant, in the order asked.
-func (g *graph) byIDs(caller *Identity, family *names.Family, w http.ResponseWriter, r *http.Request) error {
-	ids, types, err := readIDs(w, r)
+func (c *graphCall) byIDs() error {
+	ids, types, err := readIDs(c.w, c.r)
 	if err != nil {
 		return err
 	}
-	out := collection{Context: family.GraphURL() + "/v1.0/$metadata#directoryObjects", Value: []servicePrincipal{}}
-	wanted := func(name string) bool {
-		return strings.EqualFold(name, "servicePrincipal") || strings.EqualFold(name, "directoryObject")
-	}
-	if len(types) > 0 && !slices.ContainsFunc(types, wanted) {
-		return writeJSON(w, http.StatusOK, out)
-	}
+	s := c.directory.state.Load()
+	value := []any{}
 	seen := map[access.GUID]bool{}
+	wanted := func(kind string) bool {
+		return len(types) == 0 || slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, kind) || strings.EqualFold(t, "directoryObject") })
+	}
 	for _, id := range ids {
-		p, ok := g.directory.PrincipalByObject(id)
-		if ok && p.Tenant == caller.Tenant && !seen[id] {
-			seen[id] = true
-			object := present(p)
-			object.DataType = "#microsoft.graph.servicePrincipal"
-			out.Value = append(out.Value, object)
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if p := s.objects[id]; p != nil && p.Tenant == c.caller.Tenant && wanted(string(p.Kind)) {
+			value = append(value, c.document(p))
+		}
+		if a := s.registrations[id]; a != nil && a.Tenant == c.caller.Tenant && wanted("application") {
+			value = append(value, c.document(a))
 		}
 	}
-	return writeJSON(w, http.StatusOK, out)
+	return c.collection("directoryObjects", value)
 }
 
 // readIDs reads {"ids":[…],"types":[…]}.

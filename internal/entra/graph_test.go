@@ -125,10 +125,17 @@ func TestGraphRefused(t *testing.T) {
 		{"GET", sp + "/" + w.stranger.Object.String(), good, 404, "Request_ResourceNotFound"},
 		{"GET", sp + "/alice", good, 400, "Request_BadRequest"},
 		{"GET", sp + "/a/b", good, 404, "BadRequest"},
-		{"POST", sp, good, 405, "Request_BadRequest"},
-		{"DELETE", sp + "/" + w.alice.Object.String(), good, 405, "Request_BadRequest"},
+		{"POST", sp, good, 400, "Request_BadRequest"},
+		{"PUT", sp, good, 405, "Request_BadRequest"},
+		{"DELETE", sp + "/" + w.alice.Object.String(), good, 403, "Authorization_RequestDenied"},
+		{"POST", "/v1.0/users", good, 403, "Authorization_RequestDenied"},
+		{"POST", "/v1.0/groups", good, 403, "Authorization_RequestDenied"},
+		{"POST", "/v1.0/applications", good, 403, "Authorization_RequestDenied"},
+		{"POST", sp + "/" + w.alice.Object.String() + "/addPassword", good, 403, "Authorization_RequestDenied"},
+		{"DELETE", sp + "/" + w.stranger.Object.String(), good, 404, "Request_ResourceNotFound"},
+		{"GET", "/v1.0/users/nobody@home.example", good, 404, "Request_ResourceNotFound"},
 		{"GET", "/v1.0/directoryObjects/getByIds", good, 405, "Request_BadRequest"},
-		{"GET", "/v1.0/users", good, 404, "BadRequest"},
+		{"GET", "/v1.0/devices", good, 404, "BadRequest"},
 		{"GET", "/beta/me", good, 404, "BadRequest"},
 		{"GET", "/", good, 404, "BadRequest"},
 	} {
@@ -200,7 +207,8 @@ func FuzzFilter(f *testing.F) {
 			return
 		}
 		quoted := "'" + strings.ReplaceAll(got.value, "'", "''") + "'"
-		again := map[filterProperty]string{byServicePrincipalName: "servicePrincipalNames/any(c:c eq " + quoted + ")",
+		again := map[filterProperty]string{byDisplayNamePrefix: "startswith(displayName," + quoted + ")", byUserName: "userPrincipalName eq " + quoted,
+			byMail: "mail eq " + quoted, byObject: "id eq " + quoted, byIdentifierURI: "identifierUris/any(c:c eq " + quoted + ")", byServicePrincipalName: "servicePrincipalNames/any(c:c eq " + quoted + ")",
 			byAppID: "appId eq " + quoted, byDisplayName: "displayName eq " + quoted}[got.property]
 		if back, err := parseFilter(again); err != nil || back != got {
 			t.Errorf("parseFilter(%q) = %v, but written as %q it is %v, %v", text, got, again, back, err)
