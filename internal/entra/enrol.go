@@ -63,6 +63,9 @@ func (e *Editor) credential(ctx context.Context, operation string, object access
 		if old == nil || old.Kind != ServicePrincipal {
 			return Principal{}, ErrNotFound
 		}
+		if old.managed != nil {
+			return Principal{}, ErrManaged
+		}
 		p := *old
 		p.proofs = p.clone()
 		if err := fn(&p.proofs); err != nil {

@@ -44,8 +44,9 @@ type principal struct {
 	// hold no longer.
 	disabled bool
 	revoked  time.Time
-	user     *userRecord  // of a user
-	group    *groupRecord // of a group
+	user     *userRecord    // of a user
+	group    *groupRecord   // of a group
+	managed  *managedRecord // of a managed identity
 }
 
 // principalRecord is a principal as it is stored.
@@ -56,16 +57,17 @@ type principalRecord struct {
 	Name   string `json:"name"`
 	Kind   Kind   `json:"kind"`
 	proofs
-	Administrator bool         `json:"administrator,omitempty"`
-	Disabled      bool         `json:"disabled,omitempty"`
-	Revoked       time.Time    `json:"revoked,omitzero"`
-	User          *userRecord  `json:"user,omitempty"`
-	Group         *groupRecord `json:"group,omitempty"`
+	Administrator bool           `json:"administrator,omitempty"`
+	Disabled      bool           `json:"disabled,omitempty"`
+	Revoked       time.Time      `json:"revoked,omitzero"`
+	User          *userRecord    `json:"user,omitempty"`
+	Group         *groupRecord   `json:"group,omitempty"`
+	Managed       *managedRecord `json:"managed,omitempty"`
 }
 
 func (s *state) addPrincipal(r principalRecord) error {
 	p := &principal{Principal: Principal{DisplayName: r.Name, Kind: r.Kind}, proofs: r.proofs,
-		administrator: r.Administrator, disabled: r.Disabled, revoked: r.Revoked, user: r.User, group: r.Group}
+		administrator: r.Administrator, disabled: r.Disabled, revoked: r.Revoked, user: r.User, group: r.Group, managed: r.Managed}
 	var err error
 	for _, id := range []struct {
 		to   *access.GUID
@@ -107,7 +109,7 @@ func (s *state) keepHome(p *principal) {
 
 func (p *principal) record() principalRecord {
 	r := principalRecord{Object: p.Object.String(), Tenant: p.Tenant.String(), Name: p.DisplayName, Kind: p.Kind,
-		proofs: p.proofs, Administrator: p.administrator, Disabled: p.disabled, Revoked: p.revoked, User: p.user, Group: p.group}
+		proofs: p.proofs, Administrator: p.administrator, Disabled: p.disabled, Revoked: p.revoked, User: p.user, Group: p.group, Managed: p.managed}
 	if !p.App.IsZero() {
 		r.App = p.App.String()
 	}
@@ -182,6 +184,9 @@ func (d *Directory) AddSecret(ctx context.Context, object access.GUID, with func
 		p := next.objects[object]
 		if p == nil {
 			return ErrNoPrincipal
+		}
+		if p.managed != nil {
+			return ErrManaged
 		}
 		if len(p.Secrets) >= maxSecrets {
 			return ErrSecrets

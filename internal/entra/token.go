@@ -29,6 +29,7 @@ type claims struct {
 	Tenant    string `json:"tid"`
 	Unique    string `json:"uti"`
 	Version   string `json:"ver"`
+	Resource  string `json:"xms_mirid,omitempty"` // of a managed identity
 	// Those of people, and of what is a member of groups.
 	Name       string          `json:"name,omitempty"`
 	UPN        string          `json:"upn,omitempty"`
@@ -130,6 +131,7 @@ func (d *Directory) issue(p Principal, in signIn) (token string, expires time.Ti
 		Expires: expires.Unix(), AppID: p.App.String(), AppIDACR: in.proof, IDP: issuer, IDType: "app", Object: object,
 		Subject: object, Tenant: p.Tenant.String(), Unique: unique, Version: "1.0"}
 	if held := s.objects[p.Object]; held != nil {
+		c.Resource = held.managed.mirid()
 		// A token of the second in which the sessions were revoked is one of
 		// after: revoking and asking again must work.
 		c.IssuedAt = max(c.IssuedAt, ceiling(held.revoked))
