@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -36,15 +37,16 @@ func fetch() {
 	os.Exit(0)
 }
 
-// waitfor FILE ends when a file is there.
+// waitfor FILE [TEXT] ends when a file is there, and holds a text.
 func awaitFile() {
-	for range 2000 {
-		if _, err := os.Stat(os.Args[1]); err == nil {
+	for range 4000 {
+		text, err := os.ReadFile(os.Args[1])
+		if err == nil && (len(os.Args) < 3 || strings.Contains(string(text), os.Args[2])) {
 			os.Exit(0)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	fmt.Fprintln(os.Stderr, "waitfor: no", os.Args[1])
+	fmt.Fprintln(os.Stderr, "waitfor: no", os.Args[1:])
 	os.Exit(1)
 }
 

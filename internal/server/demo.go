@@ -16,8 +16,8 @@ import (
 	"postern/internal/names"
 )
 
-// The demo: what exists so far of the drawing in the guide to private
-// endpoints. Its address rules are those of the guide.
+// The demo is the drawing in the guide to private endpoints, by the guide's
+// names, before its vault is closed.
 const (
 	DemoGroup  = "rg"
 	DemoVault  = "myvault"
@@ -46,12 +46,50 @@ func (s *Server) Demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.demoNetwork(ctx, arm+group, vault); err != nil {
+		return err
+	}
 	value := make([]byte, 24)
 	if _, err := io.ReadFull(s.options.Random, value); err != nil {
 		return err
 	}
 	return c.put(ctx, s.names.Private.VaultURL(DemoVault)+"/secrets/"+DemoSecret+"?api-version=2026-04-01",
 		map[string]any{"value": base64.RawURLEncoding.EncodeToString(value), "contentType": "text/plain"})
+}
+
+// demoNetwork makes the guide's network, the private endpoint 10.0.3.4 and
+// the zone that leads to it.
+func (c *insideClient) demoNetwork(ctx context.Context, group, vault string) error {
+	const version = "?api-version=2024-05-01"
+	subnet := func(name, prefix string) map[string]any {
+		return map[string]any{"name": name, "properties": map[string]any{"addressPrefix": prefix}}
+	}
+	id := func(of string) map[string]any { return map[string]any{"id": of} }
+	path := group[len(c.server.names.Private.ManagementURL()):] + "/providers/Microsoft.Network/"
+	network, endpoint, zone := path+"virtualNetworks/myvnet", path+"privateEndpoints/kv-private-endpoint", path+"privateDnsZones/privatelink.vaultcore.azure.net"
+	steps := []struct {
+		path, version string
+		body          map[string]any
+	}{
+		{network, version, map[string]any{"location": "eastus", "properties": map[string]any{
+			"addressSpace": map[string]any{"addressPrefixes": []string{"10.0.0.0/16"}},
+			"subnets":      []any{subnet("app-subnet", "10.0.1.0/24"), subnet("aks-subnet", "10.0.2.0/24"), subnet("pe-subnet", "10.0.3.0/24")}}}},
+		{endpoint, version, map[string]any{"location": "eastus", "properties": map[string]any{
+			"subnet": id(network + "/subnets/pe-subnet"),
+			"privateLinkServiceConnections": []any{map[string]any{"name": "kv-pe-connection",
+				"properties": map[string]any{"privateLinkServiceId": vault, "groupIds": []string{"vault"}}}}}}},
+		{zone, "?api-version=2020-06-01", map[string]any{"location": "global"}},
+		{endpoint + "/privateDnsZoneGroups/kv-dns-zone-group", version, map[string]any{"properties": map[string]any{
+			"privateDnsZoneConfigs": []any{map[string]any{"name": "keyvault", "properties": map[string]any{"privateDnsZoneId": zone}}}}}},
+		{zone + "/virtualNetworkLinks/kv-dns-link", "?api-version=2020-06-01", map[string]any{"location": "global", "properties": map[string]any{
+			"registrationEnabled": false, "virtualNetwork": id(network)}}},
+	}
+	for _, step := range steps {
+		if err := c.put(ctx, c.server.names.Private.ManagementURL()+step.path+step.version, step.body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insideClient is a client of the server itself, with the administrator's
