@@ -221,7 +221,7 @@ func TestStoreFailure(t *testing.T) {
 // for itself, or is one of the few that show nothing of anybody.
 func TestRoutesNameAnAction(t *testing.T) {
 	open := map[string]bool{"GET /subscriptions": true, "GET /tenants": true, "GET /providers": true, "GET /providers/{namespace}": true,
-		"GET /providers/Microsoft.KeyVault/operations": true,
+		"GET /providers/Microsoft.KeyVault/operations": true, "GET /providers/Microsoft.Management/managementGroups": true,
 		// These list what the caller may read, resource by resource.
 		"GET /subscriptions/{subscription}/resources": true, "GET /subscriptions/{subscription}/resourceGroups": true,
 		"GET /subscriptions/{subscription}/resourceGroups/{group}/resources": true}

@@ -18,6 +18,7 @@ import (
 	"postern/internal/arm"
 	"postern/internal/arm/authorization"
 	"postern/internal/arm/keyvault"
+	"postern/internal/arm/management"
 	"postern/internal/arm/nsp"
 	"postern/internal/arm/resources"
 	"postern/internal/entra"
@@ -111,7 +112,7 @@ func newRig(t *testing.T, prof *profile.Profile) *rig {
 		Principal: func(tenant, object access.GUID) (string, bool) {
 			p, ok := r.directory.PrincipalByObject(object)
 			return "ServicePrincipal", ok && p.Tenant == tenant
-		}}, resources.Provider(), keyvault.Provider(), nsp.Vaults(), authorization.Provider())
+		}}, resources.Provider(), keyvault.Provider(), nsp.Vaults(), authorization.Provider(), management.Provider())
 	r.server = httptest.NewTLSServer(r.plane)
 	t.Cleanup(r.server.Close)
 	r.subscription(sub, r.tenant)

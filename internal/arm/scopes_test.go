@@ -141,8 +141,8 @@ func TestProviders(t *testing.T) {
 	r.ok("owner", "POST", inSub+"/providers/Microsoft.KeyVault/register", "", 200)
 	r.refused("reader", "POST", inSub+"/providers/Microsoft.KeyVault/register", "", 403, "AuthorizationFailed", "Microsoft.KeyVault/register/action")
 	r.refused("owner", "GET", inSub+"/providers/No.Such", "", 404, "InvalidResourceNamespace", "")
-	if n := len(r.ok("stranger", "GET", "/providers", "", 200).items()); n != 3 {
-		t.Errorf("%d providers, want 3", n)
+	if n := len(r.ok("stranger", "GET", "/providers", "", 200).items()); n != 4 {
+		t.Errorf("%d providers, want 4", n)
 	}
 }
 

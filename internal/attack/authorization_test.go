@@ -14,6 +14,7 @@ import (
 	"postern/internal/arm"
 	armauthorization "postern/internal/arm/authorization"
 	armkeyvault "postern/internal/arm/keyvault"
+	armmanagement "postern/internal/arm/management"
 	armnetwork "postern/internal/arm/network"
 	armnsp "postern/internal/arm/nsp"
 	armprivatedns "postern/internal/arm/privatedns"
@@ -204,7 +205,7 @@ func TestPathsWithoutRoute(t *testing.T) {
 
 // armRoutes are the operations of the control plane.
 func armRoutes() []arm.Route {
-	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(),
+	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armmanagement.Provider(),
 		armprivatedns.Provider(), armnsp.Provider(), armnsp.Vaults()).Routes()
 }
 

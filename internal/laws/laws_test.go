@@ -192,7 +192,7 @@ var floors = [][]string{
 	{"internal/iac", "internal/admission", "internal/perimeter", "internal/dns", "internal/connect"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
 	{"internal/arm/privatelink"},
-	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/network",
+	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/posture"},
 	{"internal/operator", "internal/posture/report"},
 	{"internal/server", "internal/vantage"},

@@ -10,6 +10,7 @@ import (
 	"postern/internal/arm"
 	armauthorization "postern/internal/arm/authorization"
 	armkeyvault "postern/internal/arm/keyvault"
+	armmanagement "postern/internal/arm/management"
 	armnetwork "postern/internal/arm/network"
 	armnsp "postern/internal/arm/nsp"
 	armprivatedns "postern/internal/arm/privatedns"
@@ -113,7 +114,7 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			return string(p.Kind), ok && p.Tenant == tenant
 		},
 		Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
-	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(),
+	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armmanagement.Provider(),
 		armprivatedns.Provider(),
 		armnsp.Provider(), armnsp.Vaults())
 }
