@@ -149,6 +149,36 @@ func (e *Editor) SetPassword(ctx context.Context, object access.GUID, password s
 	})
 }
 
+// Administrators are the holders of the directory's one role in a tenant, by
+// name.
+func (d *Directory) Administrators(tenant access.GUID) []Principal {
+	var out []Principal
+	for _, p := range d.state.Load().objects {
+		if p.administrator && p.Tenant == tenant {
+			out = append(out, p.Principal)
+		}
+	}
+	return byName(out)
+}
+
+// Find finds the objects of a tenant that a person may mean: by object id,
+// application id, user principal name or display name.
+func (d *Directory) Find(tenant access.GUID, name string) (principals []Principal, applications []Application) {
+	s := d.state.Load()
+	id, _ := access.ParseGUID(name)
+	for _, p := range s.objects {
+		if p.Tenant == tenant && (p.Object == id || !id.IsZero() && p.App == id || strings.EqualFold(p.DisplayName, name) || p.user != nil && strings.EqualFold(p.user.UPN, name)) {
+			principals = append(principals, p.Principal)
+		}
+	}
+	for _, a := range d.Applications(tenant) {
+		if a.Object == id || a.App == id || strings.EqualFold(a.DisplayName, name) {
+			applications = append(applications, a)
+		}
+	}
+	return byName(principals), applications
+}
+
 // alter changes one principal.
 func (e *Editor) alter(ctx context.Context, operation string, object access.GUID, fn func(*principal) error) error {
 	_, err := e.edit(ctx, operation, func(next *state, tx *store.Tx) (Principal, error) {

@@ -279,26 +279,31 @@ func (s *state) addTenant(r tenantRecord) error {
 
 // CreateTenant adds a tenant. The domain may be "".
 func (d *Directory) CreateTenant(ctx context.Context, name, domain string) (Tenant, error) {
+	return d.Edit(nil).CreateTenant(ctx, name, domain)
+}
+
+// CreateTenant adds a tenant. The domain may be "".
+func (e *Editor) CreateTenant(ctx context.Context, name, domain string) (Tenant, error) {
 	domain = strings.ToLower(domain)
 	if !validName(name) || domain != "" && !validDomain(domain) {
 		return Tenant{}, ErrName
 	}
 	var created Tenant
-	err := d.change(ctx, func(next *state, tx *store.Tx) error {
+	_, err := e.edit(ctx, "CreateTenant", func(next *state, tx *store.Tx) (Principal, error) {
 		if next.domains[domain] != nil {
-			return ErrTaken
+			return Principal{}, ErrTaken
 		}
-		id, err := d.newGUID()
+		id, err := e.newGUID()
 		if err != nil {
-			return err
+			return Principal{}, err
 		}
 		record := tenantRecord{ID: id.String(), Name: name, Domain: domain}
 		tx.Absent(tenantPrefix + record.ID)
-		if err := d.put(tx, tenantPrefix+record.ID, record); err != nil {
-			return err
+		if err := e.put(tx, tenantPrefix+record.ID, record); err != nil {
+			return Principal{}, err
 		}
 		created = Tenant{ID: id, Name: name, Domain: domain}
-		return next.addTenant(record)
+		return Principal{Tenant: id, DisplayName: name}, next.addTenant(record)
 	})
 	if err != nil {
 		return Tenant{}, err

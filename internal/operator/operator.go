@@ -137,6 +137,7 @@ func Handler(d Deps) http.Handler {
 	route(a, mux, "POST /v1/certificates/{serial}/revoke", a.revoke)
 	route(a, mux, "POST /v1/principals", a.enrol)
 	route(a, mux, "POST /v1/places", a.places)
+	route(a, mux, "POST /v1/directory", a.directory)
 	route(a, mux, "POST /v1/ways", a.way)
 	return mux
 }

@@ -78,6 +78,23 @@ func (s *Server) bootstrap(ctx context.Context) (Admin, error) {
 	return a, writePrivate(path, append(text, '\n'))
 }
 
+// appoint makes the administrator one of the directory too, where its tenant
+// has none: at the first start, and on data folders from before there were any.
+func (s *Server) appoint(ctx context.Context) error {
+	tenant, err := access.ParseGUID(s.admin.TenantID)
+	if err != nil || len(s.directory.Administrators(tenant)) > 0 {
+		return err
+	}
+	object, err := access.ParseGUID(s.admin.ObjectID)
+	if err != nil {
+		return err
+	}
+	if _, there := s.directory.PrincipalByObject(object); !there {
+		return nil
+	}
+	return s.directory.Edit(nil).SetAdministrator(ctx, object, true)
+}
+
 // firstResources makes the subscription, a resource group and the
 // administrator's role assignments in one change.
 func (s *Server) firstResources(ctx context.Context, a Admin) error {

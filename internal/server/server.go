@@ -215,6 +215,9 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if s.admin, err = s.bootstrap(ctx); err != nil {
 		return err
 	}
+	if err = s.appoint(ctx); err != nil {
+		return err
+	}
 	if s.authority, err = pki.OpenCA(s.options.Data, s.root, s.names.Hosts(), pki.Options{Now: s.options.Now}); err != nil {
 		return err
 	}
