@@ -73,7 +73,7 @@ func newRootCommand(w *world) *cobra.Command {
 	}
 	root.SetVersionTemplate("postern {{.Version}}\n")
 	root.AddCommand(newServeCommand(w), newEnvCommand(w), newStatusCommand(w), newExplainCommand(w), newCheckCommand(w),
-		newJournalCommand(w), newPlatformCommand(w), newVantageCommand(w))
+		newJournalCommand(w), newPlatformCommand(w), newVantageCommand(w), newDirectoryCommand(w))
 	return root
 }
 

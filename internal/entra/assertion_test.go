@@ -366,6 +366,14 @@ func TestFederation(t *testing.T) {
 			t.Errorf("%v into the outage = AADSTS%d, want AADSTS%d", row.after, got, row.want)
 		}
 	}
+}
+
+// TestFederationsRefused: what cannot be a federated credential or an issuer.
+func TestFederationsRefused(t *testing.T) {
+	w := newWorld(t)
+	e, ctx := w.Edit(nil), t.Context()
+	const cluster, subject = "https://cluster.example/a", "s1"
+	must(e.Federate(ctx, w.alice.Object, Federation{Name: "fed0", Issuer: cluster, Subject: subject, Audiences: []string{"a"}}))(t)
 	for _, f := range []Federation{
 		{Name: "ab", Issuer: cluster, Subject: "s", Audiences: []string{"a"}}, {Name: "a b c", Issuer: cluster, Subject: "s", Audiences: []string{"a"}},
 		{Name: "abc", Issuer: "http://x.example", Subject: "s", Audiences: []string{"a"}}, {Name: "abc", Issuer: cluster, Audiences: []string{"a"}},
