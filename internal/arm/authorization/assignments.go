@@ -191,8 +191,11 @@ func putAssignment(c *arm.Call) (*arm.Answer, error) {
 // written is what conditions may ask of the assignment. The type is what the
 // directory says and never what the client says.
 func (r *request) written(c *arm.Call) access.Written {
-	kind, _ := c.Principal(c.Caller.Tenant, r.principal)
-	return access.Written{Role: r.role.name, Principal: r.principal.String(), Type: kind}
+	w := access.Written{Role: r.role.name, Principal: r.principal.String()}
+	if kind, ok := c.Principal(c.Caller.Tenant, r.principal); ok {
+		w.Type = kind
+	}
+	return w
 }
 
 // resolve finds the type of the principal. A principal that the directory
