@@ -194,9 +194,9 @@ var floors = [][]string{
 	{"internal/arm/privatelink"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/posture"},
-	{"internal/operator", "internal/posture/report"},
+	{"internal/operator", "internal/posture/report", "internal/posture/migrate"},
 	{"internal/server", "internal/vantage"},
-	{"internal/cli", "posterntest", "internal/attack", "internal/truthtable"},
+	{"internal/cli", "posterntest", "internal/attack", "internal/scenario", "internal/truthtable"},
 	{"cmd/postern", "bench"},
 }
 
