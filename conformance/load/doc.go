@@ -1,0 +1,2 @@
+// Package load holds many connections open to a running server.
+package load
