@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/access"
+	"postern/internal/entra"
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/journal"
@@ -64,8 +65,13 @@ func (c *Call) challenge(code, message, description string) error {
 		}
 	}
 	f := fault.New(http.StatusUnauthorized, code, "%s", message)
-	f.Header = http.Header{"Www-Authenticate": {`Bearer authorization_uri="` + c.Family.LoginURL() + "/" + tenant +
-		`", error="invalid_token", error_description="` + description + `"`}}
+	header := `Bearer authorization_uri="` + c.Family.LoginURL() + "/" + tenant + `"`
+	if c.Caller.Claims != "" {
+		header += entra.ClaimsChallenge(c.Caller.Claims)
+	} else {
+		header += `, error="invalid_token", error_description="` + description + `"`
+	}
+	f.Header = http.Header{"Www-Authenticate": {header}}
 	return f
 }
 

@@ -114,11 +114,17 @@ func (h *assertionHeader) names(der []byte) bool {
 	old := thumbprint1(der)
 	switch {
 	case h.x5t256 != "":
-		return h.x5t256 == base64.RawURLEncoding.EncodeToString(sum[:])
+		return urlAlphabet(h.x5t256) == base64.RawURLEncoding.EncodeToString(sum[:])
 	case h.x5t != "":
-		return h.x5t == base64.RawURLEncoding.EncodeToString(old)
+		return urlAlphabet(h.x5t) == base64.RawURLEncoding.EncodeToString(old)
 	}
 	return h.kid != "" && strings.EqualFold(h.kid, hex.EncodeToString(old))
+}
+
+// urlAlphabet is a base64 text in the alphabet of URLs: MSAL for Go writes
+// thumbprints in the other one, with padding.
+func urlAlphabet(s string) string {
+	return strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
 }
 
 // signedBy verifies the signature with a public key.

@@ -134,6 +134,7 @@ func TestCertificateAssertions(t *testing.T) {
 		{"RS256", a.head("alg", `"RS256"`), 0},
 		{"x5t alone", a.head("x5t#S256", "", "x5t", x5t), 0},
 		{"kid alone", a.head("x5t#S256", "", "kid", kid), 0},
+		{"thumbprint as MSAL for Go has it", a.head("x5t#S256", `"`+base64.StdEncoding.EncodeToString(must(base64.RawURLEncoding.DecodeString(sum256(a.der)))(t))+`"`), 0},
 		{"x5c beside", a.head("x5c", `["`+base64.StdEncoding.EncodeToString(a.der)+`"]`), 0},
 		{"typ missing", a.head("typ", ""), 0},
 		{"aud of version 1.0", aud(publicLogin + "/" + home + "/oauth2/token"), 0},

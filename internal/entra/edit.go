@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/access"
 	"postern/internal/store"
@@ -144,7 +145,8 @@ func (e *Editor) SetPassword(ctx context.Context, object access.GUID, password s
 		if p.user == nil {
 			return ErrNotFound
 		}
-		p.user, p.revoked = u, e.now()
+		p.user = u
+		p.revoke(e.now())
 		return nil
 	})
 }
@@ -199,6 +201,15 @@ func (e *Editor) alter(ctx context.Context, operation string, object access.GUID
 	return err
 }
 
+// revoke ends what was issued before a moment. A second time within the same
+// second counts for one second more: what was issued in between ends too.
+func (p *principal) revoke(now time.Time) {
+	if !p.revoked.IsZero() && since(p.revoked) >= since(now) {
+		now = time.Unix(since(p.revoked), 0)
+	}
+	p.revoked = now.UTC()
+}
+
 // SetAdministrator gives or takes the directory's one role.
 func (e *Editor) SetAdministrator(ctx context.Context, object access.GUID, on bool) error {
 	return e.alter(ctx, "SetAdministrator", object, func(p *principal) error { p.administrator = on; return nil })
@@ -212,7 +223,7 @@ func (e *Editor) SetEnabled(ctx context.Context, object access.GUID, on bool) er
 		}
 		p.disabled = !on
 		if !on {
-			p.revoked = e.now()
+			p.revoke(e.now())
 		}
 		return nil
 	})
@@ -221,7 +232,7 @@ func (e *Editor) SetEnabled(ctx context.Context, object access.GUID, on bool) er
 // Revoke ends the sessions of a principal: tokens from before hold no longer
 // (continuous access evaluation), nor do refresh tokens.
 func (e *Editor) Revoke(ctx context.Context, object access.GUID) error {
-	return e.alter(ctx, "RevokeSignInSessions", object, func(p *principal) error { p.revoked = e.now(); return nil })
+	return e.alter(ctx, "RevokeSignInSessions", object, func(p *principal) error { p.revoke(e.now()); return nil })
 }
 
 // CreateGroup adds a group.

@@ -186,6 +186,13 @@ func TestRevocation(t *testing.T) {
 	if got := v.Verify(after); got.Token != valid || got.Claims != "" {
 		t.Errorf("after = %v, claims %s", got.Token, got.Claims)
 	}
+	if err := e.Revoke(ctx, w.alice.Object); err != nil { // in the same second
+		t.Fatal(err)
+	}
+	if got := v.Verify(after).Token; got != expired {
+		t.Errorf("after once more = %v, want %v", got, expired)
+	}
+	after = w.bearer(t, w.alice, vaultAudience)
 	w.reopen(t)
 	v = w.Verifier([]string{vaultAudience})
 	if a, b := v.Verify(before).Token, v.Verify(after).Token; a != expired || b != valid {

@@ -134,7 +134,7 @@ func (d *Directory) issue(p Principal, in signIn) (token string, expires time.Ti
 		c.Resource = held.managed.mirid()
 		// A token of the second in which the sessions were revoked is one of
 		// after: revoking and asking again must work.
-		c.IssuedAt = max(c.IssuedAt, ceiling(held.revoked))
+		c.IssuedAt = max(c.IssuedAt, since(held.revoked))
 		if held.user != nil {
 			c.IDType, c.AppID, c.Name, c.UPN, c.UniqueName = "user", in.client.String(), held.DisplayName, held.user.UPN, held.user.UPN
 			c.Scopes, c.ACR, c.Methods = "user_impersonation", "1", in.methods
@@ -165,12 +165,14 @@ func (k *signingKey) sign(c claims) (string, error) {
 	return token, nil
 }
 
-// ceiling is the first whole second that is not before t; 0 for none.
-func ceiling(t time.Time) int64 {
-	if t.IsZero() {
+// since is the first second of which tokens hold after sessions were ended at
+// a moment: the next one, for tokens do not tell in which part of a second
+// they were issued. 0 for never.
+func since(revoked time.Time) int64 {
+	if revoked.IsZero() {
 		return 0
 	}
-	return t.Add(time.Second - time.Nanosecond).Unix()
+	return revoked.Unix() + 1
 }
 
 // unique is the claim uti: 16 random bytes.

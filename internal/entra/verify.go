@@ -345,7 +345,7 @@ func (r *reading) revoked(issued int64) bool {
 	if p == nil || p.Tenant != r.identity.Tenant {
 		return true
 	}
-	from := ceiling(p.revoked)
+	from := since(p.revoked)
 	if issued >= from {
 		return false
 	}
@@ -400,4 +400,16 @@ func subscription(id string) access.GUID {
 // hasControl reports whether s would break a line of an answer or a log.
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// ClaimsChallenge is what a 401 adds to its challenge so that a client asks
+// for a token that satisfies claims, and tries again (continuous access
+// evaluation); "" without claims. Spaces keep the base64 free of padding: some
+// clients take the challenge apart at equals signs.
+func ClaimsChallenge(claims string) string {
+	if claims == "" {
+		return ""
+	}
+	claims += strings.Repeat(" ", (3-len(claims)%3)%3)
+	return `, error="insufficient_claims", claims="` + base64.StdEncoding.EncodeToString([]byte(claims)) + `"`
 }

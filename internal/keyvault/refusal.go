@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"postern/access"
+	"postern/internal/entra"
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/names"
@@ -20,6 +21,9 @@ type View struct {
 	// Audience and Header are what the token said, for the texts that
 	// repeat it: the claim aud, and the first part of the token.
 	Audience, Header string
+	// Claims is the claims request that a new token must satisfy, when the
+	// one that came was revoked.
+	Claims string
 }
 
 // Challenge is the WWW-Authenticate header of every 401, in the one form
@@ -27,7 +31,7 @@ type View struct {
 // than a tenant in the path, no equals sign in a value.
 func (v View) Challenge() string {
 	return `Bearer authorization="` + v.Family.LoginURL() + "/" + v.Vault.Rules.Tenant.String() +
-		`", resource="` + v.Family.VaultResource() + `"`
+		`", resource="` + v.Family.VaultResource() + `"` + entra.ClaimsChallenge(v.Claims)
 }
 
 // Refusal is the exact answer to a request that was refused. It needs no

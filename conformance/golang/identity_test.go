@@ -1,0 +1,172 @@
+package golang
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"postern/internal/operator"
+	"postern/posterntest"
+)
+
+// direct changes the directory.
+func direct(t *testing.T, p *posterntest.Postern, in operator.Direct) operator.Directed {
+	t.Helper()
+	got, err := p.Operator().Direct(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// login is the SDK's way to a private login name.
+func login(p *posterntest.Postern) azcore.ClientOptions {
+	return azcore.ClientOptions{Transport: p.Client(), Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.LoginURL}}
+}
+
+// trySecret writes and reads a secret.
+func trySecret(t *testing.T, p *posterntest.Postern, credential azcore.TokenCredential, url, name string) {
+	t.Helper()
+	client, err := azsecrets.NewClient(url, credential, &azsecrets.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: p.Client()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.SetSecret(t.Context(), name, azsecrets.SetSecretParameters{Value: to("one")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.GetSecret(t.Context(), name, "", nil)
+	if err != nil || *got.Value != "one" {
+		t.Errorf("GetSecret = %v, %v", got.Value, err)
+	}
+}
+
+// TestCertificateCredential: the SDK proves the administrator with a
+// certificate in place of its secret.
+func TestCertificateCredential(t *testing.T) {
+	p := posterntest.Start(t)
+	kv := p.CreateVault("certified")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct(t, p, operator.Direct{Action: "secret certificate", Object: p.ClientID,
+		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chain := range []bool{false, true} {
+		credential, err := azidentity.NewClientCertificateCredential(p.TenantID, p.ClientID, []*x509.Certificate{certificate}, key,
+			&azidentity.ClientCertificateCredentialOptions{ClientOptions: login(p), SendCertificateChain: chain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trySecret(t, p, credential, kv.URL, fmt.Sprintf("chain-%v", chain))
+	}
+}
+
+// TestWorkloadIdentityCredential: the SDK shows the token of a cluster, read
+// from a file, in place of a secret.
+func TestWorkloadIdentityCredential(t *testing.T) {
+	p := posterntest.Start(t)
+	kv := p.CreateVault("workload")
+	const issuer, subject = "https://cluster.example/tenant", "system:serviceaccount:default:app"
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	set, err := json.Marshal(map[string]any{"keys": []any{map[string]any{"kty": "RSA", "use": "sig", "kid": "1", "n": encode(key.N.Bytes()), "e": "AQAB"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct(t, p, operator.Direct{Action: "federate issuer", Issuer: issuer, Keys: set})
+	direct(t, p, operator.Direct{Action: "federate add", Object: p.ClientID, Name: "cluster", Issuer: issuer, Subject: subject})
+	now := time.Now().Unix()
+	input := encode([]byte(`{"alg":"RS256","kid":"1"}`)) + "." +
+		encode(fmt.Appendf(nil, `{"iss":%q,"sub":%q,"aud":["api://AzureADTokenExchange"],"iat":%d,"nbf":%d,"exp":%d}`, issuer, subject, now, now, now+3600))
+	sum := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(input+"."+encode(signature)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
+		ClientOptions: login(p), ClientID: p.ClientID, TenantID: p.TenantID, TokenFilePath: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trySecret(t, p, credential, kv.URL, "federated")
+}
+
+// counted counts the requests of an SDK client that were answered 401.
+type counted struct {
+	*http.Client
+	challenged, asked atomic.Int32
+}
+
+func (c *counted) Do(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		c.asked.Add(1)
+	}
+	answer, err := c.Client.Do(r)
+	if err == nil && answer.StatusCode == http.StatusUnauthorized && strings.Contains(answer.Header.Get("WWW-Authenticate"), "insufficient_claims") {
+		c.challenged.Add(1)
+	}
+	return answer, err
+}
+
+// TestRevokedSession: after the sessions were revoked the SDK is told so,
+// asks for a new token with the claims of the challenge, and goes on.
+func TestRevokedSession(t *testing.T) {
+	p := posterntest.Start(t)
+	kv := p.CreateVault("revoked")
+	through := &counted{Client: p.Client()}
+	options := login(p)
+	options.Transport = through
+	credential, err := azidentity.NewClientSecretCredential(p.TenantID, p.ClientID, p.ClientSecret, &azidentity.ClientSecretCredentialOptions{ClientOptions: options})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := azsecrets.NewClient(kv.URL, credential, &azsecrets.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: through}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if _, err := client.SetSecret(t.Context(), "name", azsecrets.SetSecretParameters{Value: to("one")}, nil); err != nil {
+			t.Fatalf("after %d revocations: %v", i, err)
+		}
+		if challenged, asked := int(through.challenged.Load()), int(through.asked.Load()); challenged != i || asked != i+1 {
+			t.Errorf("after %d revocations: %d challenges with claims, %d tokens", i, challenged, asked)
+		}
+		direct(t, p, operator.Direct{Action: "app revoke", Object: p.ClientID})
+	}
+}
