@@ -23,6 +23,7 @@ import (
 
 	"postern/access"
 	"postern/internal/entra"
+	"postern/internal/estate"
 	"postern/internal/journal"
 	"postern/internal/pki"
 	"postern/internal/store"
@@ -110,6 +111,9 @@ type Deps struct {
 	Platform  *pki.Platform
 	Directory *entra.Directory
 	Journal   Journal
+	Estate    *estate.Registry
+	// Identifier makes a GUID.
+	Identifier func() (string, error)
 	// Trusted names the list of trusted services, Tenant is the
 	// administrator's.
 	Trusted string
@@ -139,6 +143,8 @@ func Handler(d Deps) http.Handler {
 	route(a, mux, "POST /v1/places", a.places)
 	route(a, mux, "POST /v1/directory", a.directory)
 	route(a, mux, "POST /v1/ways", a.way)
+	route(a, mux, "POST /v1/denies", a.deny)
+	route(a, mux, "POST /v1/denies/{name}/remove", a.removeDeny)
 	return mux
 }
 

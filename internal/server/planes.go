@@ -4,6 +4,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"slices"
 	"time"
 
 	"postern/access"
@@ -66,6 +67,11 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.planes[plane].ServeHTTP(w, r)
 }
 
+// administrator tells whether somebody holds the directory's one role.
+func (s *Server) administrator(tenant, object access.GUID) bool {
+	return slices.ContainsFunc(s.directory.Administrators(tenant), func(p entra.Principal) bool { return p.Object == object })
+}
+
 // misdirected answers requests to names that are not the server's.
 func (s *Server) misdirected(w http.ResponseWriter, r *http.Request) {
 	e := fault.New(http.StatusMisdirectedRequest, "MisdirectedRequest", "This server has no such host name.")
@@ -114,7 +120,7 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			return string(p.Kind), ok && p.Tenant == tenant
 		},
 		Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
-	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armmanagement.Provider(),
+	}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(s.administrator), armmanagement.Provider(),
 		armprivatedns.Provider(),
 		armnsp.Provider(), armnsp.Vaults())
 }
