@@ -106,16 +106,17 @@ func (x *explaining) headline(step access.Step) string {
 // because is why the name leads to the public address.
 func (x *explaining) because() string {
 	w := x.way
-	for _, f := range w.DNS.Findings {
-		switch f.Cause {
-		case dns.OtherResolver:
-			return fmt.Sprintf("%s, who asks the DNS, is in no declared network: no private zone is seen from there", w.Resolver)
-		case dns.ZoneNotLinked:
-			return x.unlinked()
-		}
-		return sentence(f.Message)
+	if len(w.DNS.Findings) == 0 {
+		return "nothing says otherwise"
 	}
-	return "nothing says otherwise"
+	switch first := w.DNS.Findings[0]; first.Cause {
+	case dns.OtherResolver:
+		return fmt.Sprintf("%s, who asks the DNS, is in no declared network: no private zone is seen from there", w.Resolver)
+	case dns.ZoneNotLinked:
+		return x.unlinked()
+	default:
+		return sentence(first.Message)
+	}
 }
 
 // unlinked says what the private zone is linked to instead of the caller's
