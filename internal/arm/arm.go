@@ -29,6 +29,7 @@ import (
 	"postern/internal/fault"
 	"postern/internal/names"
 	"postern/internal/profile"
+	"postern/internal/store"
 )
 
 // Limits of a request.
@@ -72,6 +73,9 @@ type Deps struct {
 	// of a principal ("ServicePrincipal", "User", "Group").
 	Tenants   func() []Tenant
 	Principal func(tenant, object access.GUID) (kind string, ok bool)
+	// Manage begins the change of the directory that belongs to a change of
+	// the estate; nil for a plane without managed identities.
+	Manage func(*store.Tx) *entra.Managing
 	// Now is the clock, Random the randomness; nil means the real ones.
 	Now    func() time.Time
 	Random io.Reader

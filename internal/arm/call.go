@@ -51,6 +51,8 @@ type Call struct {
 	// record was written by Change.
 	grant    *admission.Grant
 	recorded bool
+	managing *entra.Managing // within Change
+	failed   error           // so, too
 }
 
 // Answer is what a handler answers with.
@@ -345,23 +347,29 @@ func (c *Call) Change(fn func(s *estate.Snapshot, d *estate.Draft) (*Answer, err
 		return nil, outOfService(err)
 	}
 	var answer *Answer
-	key := ""
+	key, tried, done := "", false, false
+	defer func() { c.settle(done, tried) }()
 	err := c.plane.deps.Estate.Change(c.Request.Context(), func(s *estate.Snapshot, d *estate.Draft) error {
 		var err error
 		if answer, err = fn(s, d); err != nil {
 			return err
+		}
+		if c.failed != nil {
+			return c.failed
 		}
 		c.rec.Answered(answer.status())
 		c.rec.Duration = c.plane.deps.Now().Sub(c.Now)
 		var value []byte
 		key, value = log.Outbox(c.rec)
 		d.Tx().Put(key, value)
+		tried = true
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.recorded = true
+	c.recorded, done = true, true
+	c.settle(done, tried)
 	if err := log.Deliver(c.rec, key); err != nil {
 		return nil, outOfService(err)
 	}
