@@ -1,6 +1,7 @@
 package access
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -71,6 +72,8 @@ var bigCases = []bigCase{
 			r.Caller.Groups = append(r.Caller.Groups, bigPrincipal(1000+i))
 		}
 	}, "Allow ByAssignment"},
+	{"RBAC4000/groups200", ModelRBAC, func(rules *Rules, r *Request) { manyGroups(rules, r, 1000) }, "Allow ByAssignment"},
+	{"RBAC4000/groups200/known", ModelRBAC, func(rules *Rules, r *Request) { manyGroups(rules, r, 395) }, "Allow ByAssignment"},
 	{"RBAC4000/denies16", ModelRBAC, func(rules *Rules, _ *Request) {
 		for i := range 16 {
 			rules.DenyAssignments = append(rules.DenyAssignments, DenyAssignment{Principals: []GUID{bigPrincipal(2000 + i)}, Scope: corpusSub, Role: truthRole})
@@ -84,6 +87,29 @@ var bigCases = []bigCase{
 		}
 		r.Caller.User = true
 	}, "Deny OnlyOnBehalf"},
+}
+
+// manyGroups puts conditions on a tenth of the assignments and two hundred
+// groups on the token; those below bigPrincipal(400) are assigned something.
+func manyGroups(rules *Rules, r *Request, from int) {
+	for i := 0; i < len(rules.Assignments); i += 10 {
+		rules.Assignments[i].Condition = conditions[0]
+	}
+	for i := range 200 {
+		r.Caller.Groups = append(r.Caller.Groups, bigGroup(from+i))
+	}
+}
+
+// bigGroup is bigPrincipal with the random bytes of a real identifier.
+func bigGroup(i int) GUID {
+	if i < 400 {
+		return bigPrincipal(i)
+	}
+	h := uint64(i) * 0x9e3779b97f4a7c15
+	var g GUID
+	binary.LittleEndian.PutUint64(g[:8], h)
+	binary.LittleEndian.PutUint64(g[8:], h*h^h>>29)
+	return g
 }
 
 func (c *bigCase) make(t testing.TB) (*Rules, *Request) {

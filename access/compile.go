@@ -76,34 +76,53 @@ func (v *Vault) holder(p GUID) *holder {
 // carry two hundred groups of which the vault knows none or one; the filter
 // finds the others out without looking each of them up.
 type filter struct {
-	bits []uint64
-	mask uint32
+	words []uint64
+	mask  uint64
 }
 
-// newFilter makes a filter with some sixteen bits a principal.
+// newFilter makes a filter with some sixty-four bits a principal: one bit
+// nearly always tells, and the filter of a vault fits into the first cache.
 func newFilter(principals map[GUID]*holder) filter {
-	size := uint32(256)
-	for int(size) < 16*len(principals) && size < 1<<24 {
-		size *= 2
+	words := 4
+	for words < len(principals) && words < 1<<16 {
+		words *= 2
 	}
-	f := filter{make([]uint64, size/64), size - 1}
+	f := filter{make([]uint64, words), uint64(words - 1)}
 	for p := range principals {
-		a, b := p.bits()
-		f.bits[a&f.mask/64] |= 1 << (a & 63)
-		f.bits[b&f.mask/64] |= 1 << (b & 63)
+		a, b := p.first(), p.second()
+		f.words[a>>48&f.mask] |= 1 << (a & 63)
+		f.words[b>>48&f.mask] |= 1 << (b & 63)
 	}
 	return f
 }
 
-// bits are two numbers made of the identifier's random bytes.
-func (g *GUID) bits() (uint32, uint32) {
-	return binary.LittleEndian.Uint32(g[0:4]), binary.LittleEndian.Uint32(g[10:14]) ^ uint32(g[15])<<8 ^ uint32(g[14])
+// first and second are numbers of which the highest bits say a word and the
+// lowest a bit: first as the identifier stands, which is random where the
+// identifier is; second of all its bytes.
+func (g *GUID) first() uint64 { return binary.LittleEndian.Uint64(g[8:16]) }
+
+func (g *GUID) second() uint64 {
+	h := (binary.LittleEndian.Uint64(g[0:8]) ^ binary.LittleEndian.Uint64(g[8:16])) * 0x9e3779b97f4a7c15
+	h ^= h >> 32
+	return h*0x9e3779b97f4a7c15 ^ h
 }
 
-// may reports whether a principal may be known; false is certain.
-func (f *filter) may(g *GUID) bool {
-	a, b := g.bits()
-	return f.bits[a&f.mask/64]&(1<<(a&63)) != 0 && f.bits[b&f.mask/64]&(1<<(b&63)) != 0
+// next is the index of the first group from i on that may be known, and
+// len(groups) when there is none. That the others are not known is certain.
+func (f *filter) next(groups []GUID, i int) int {
+	words, mask := f.words, f.mask
+	rest := groups[min(i, len(groups)):]
+	for n := range rest {
+		g := &rest[n]
+		a := g.first()
+		if words[a>>48&mask]>>(a&63)&1 == 0 {
+			continue
+		}
+		if b := g.second(); words[b>>48&mask]>>(b&63)&1 != 0 {
+			return i + n
+		}
+	}
+	return len(groups)
 }
 
 type compiledDeny struct {

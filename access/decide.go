@@ -146,10 +146,9 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 		f = secretFacts(v.name, r)
 	}
 	best := v.first(r.Caller.Object, r.Operation, kind, object, &f, NoRule)
-	for i := range r.Caller.Groups {
-		if g := &r.Caller.Groups[i]; v.known.may(g) {
-			best = v.first(*g, r.Operation, kind, object, &f, best)
-		}
+	groups := r.Caller.Groups
+	for i := v.known.next(groups, 0); i < len(groups); i = v.known.next(groups, i+1) {
+		best = v.first(groups[i], r.Operation, kind, object, &f, best)
 	}
 	if best == NoRule {
 		d.Reason = NoAssignment
@@ -194,10 +193,9 @@ func earlier(a, b int32) int32 {
 func (v *Vault) policies(r *Request, d *Decision) {
 	d.Gate = GatePermission
 	best, onBehalf := v.policy(r.Caller.Object, r, NoRule, NoRule)
-	for i := range r.Caller.Groups {
-		if g := &r.Caller.Groups[i]; v.known.may(g) {
-			best, onBehalf = v.policy(*g, r, best, onBehalf)
-		}
+	groups := r.Caller.Groups
+	for i := v.known.next(groups, 0); i < len(groups); i = v.known.next(groups, i+1) {
+		best, onBehalf = v.policy(groups[i], r, best, onBehalf)
 	}
 	switch {
 	case best != NoRule:
