@@ -97,8 +97,9 @@ func readCredentials(r *http.Request, form url.Values) (credentials, error) {
 
 // resourceOf is the one resource that a scope asks for (the .default scope
 // of the Microsoft identity platform). Exactly the suffix /.default is taken
-// away: a resource that ends in a slash keeps it.
-func resourceOf(scope string) (string, error) {
+// away: a resource that ends in a slash keeps it. People may also ask for the
+// one permission that there is, user_impersonation.
+func resourceOf(scope string, delegated bool) (string, error) {
 	resource := ""
 	for s := range strings.FieldsSeq(scope) {
 		switch s {
@@ -106,6 +107,9 @@ func resourceOf(scope string) (string, error) {
 			continue
 		}
 		r, ok := strings.CutSuffix(s, "/.default")
+		if !ok && delegated {
+			r, ok = strings.CutSuffix(s, "/user_impersonation")
+		}
 		if !ok || r == "" {
 			return "", refuseScope(s)
 		}

@@ -53,6 +53,10 @@ func (l *login) grant(a *attempt, w http.ResponseWriter, r *http.Request, v1 boo
 	if a.correlation == "" {
 		a.correlation = a.trace
 	}
+	switch form.Get("grant_type") {
+	case grantDevice, grantDeviceOld, grantRefresh:
+		return l.people(a, w, r, form, v1)
+	}
 	p, proof, err := l.authenticate(a, r, form)
 	if err != nil {
 		return err
@@ -172,7 +176,7 @@ func (l *login) audience(a *attempt, form url.Values, v1 bool) (string, error) {
 	case scope == "":
 		return "", refuseMissing("scope")
 	}
-	return resourceOf(scope)
+	return resourceOf(scope, form.Get("grant_type") != "client_credentials")
 }
 
 // tenantName is what messages call a tenant.

@@ -18,6 +18,7 @@ type login struct {
 	log       *slog.Logger
 	resources map[string]bool
 	seen      replays
+	devices   devices
 }
 
 // Login answers on the login hosts as login.microsoftonline.com and, below
@@ -64,6 +65,10 @@ var loginRoutes = []loginRoute{
 	{http.MethodGet, "/discovery/keys", (*login).keys},
 	{http.MethodPost, "/oauth2/v2.0/token", (*login).token},
 	{http.MethodPost, "/oauth2/token", (*login).tokenV1},
+	{http.MethodPost, "/oauth2/v2.0/devicecode", (*login).deviceCode},
+	{http.MethodPost, "/oauth2/devicecode", (*login).deviceCodeV1},
+	{http.MethodGet, "/oauth2/deviceauth", (*login).deviceForm},
+	{http.MethodPost, "/oauth2/deviceauth", (*login).deviceApprove},
 }
 
 // ServeHTTP finds the route, and writes what it returns as an error.
@@ -94,12 +99,14 @@ func (l *login) serve(a *attempt, w http.ResponseWriter, r *http.Request) error 
 		return l.instance(a, w, r)
 	}
 	tenant, base, rest := cutPlace(r.URL.Path)
+	other := ""
 	for _, route := range loginRoutes {
 		if rest != route.path {
 			continue
 		}
 		if r.Method != route.method && !(route.method == http.MethodGet && reads(r.Method)) {
-			return refuseMethod(route.method, r.Method)
+			other = route.method
+			continue
 		}
 		a.place.base, a.place.adfs = base, strings.HasPrefix(base, "/adfs")
 		if tenant != "" && tenant != "common" && tenant != "organizations" {
@@ -110,6 +117,9 @@ func (l *login) serve(a *attempt, w http.ResponseWriter, r *http.Request) error 
 			a.place.tenant = t
 		}
 		return route.handler(l, a, w, r)
+	}
+	if other != "" {
+		return refuseMethod(other, r.Method)
 	}
 	return refuseRoute()
 }

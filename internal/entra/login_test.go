@@ -276,7 +276,7 @@ func TestTokenRefused(t *testing.T) {
 		{"tenant not found", post(publicLogin+"/"+nobody+"/oauth2/v2.0/token", good...), 400, "invalid_request", 90002},
 		{"tenant by a strange name", post(publicLogin+"/x%00y/oauth2/v2.0/token", good...), 400, "invalid_request", 90002},
 		{"grant password", with("grant_type", "password"), 400, "unsupported_grant_type", 70003},
-		{"grant refresh", with("grant_type", "refresh_token"), 400, "unsupported_grant_type", 70003},
+		{"grant refresh", with("grant_type", "refresh_token"), 400, "unauthorized_client", 700016},
 		{"no grant", with("grant_type", ""), 400, "invalid_request", 900144},
 		{"no client", with("client_id", ""), 400, "invalid_request", 900144},
 		{"no secret", with("client_secret", ""), 401, "invalid_client", 7000218},

@@ -154,6 +154,10 @@ func (k *signingKey) sign(c claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding a token: %w", err)
 	}
+	return k.signPayload(payload)
+}
+
+func (k *signingKey) signPayload(payload []byte) (string, error) {
 	signed, err := k.signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
