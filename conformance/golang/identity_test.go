@@ -1,6 +1,7 @@
 package golang
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -11,10 +12,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -168,5 +173,72 @@ func TestRevokedSession(t *testing.T) {
 			t.Errorf("after %d revocations: %d challenges with claims, %d tokens", i, challenged, asked)
 		}
 		direct(t, p, operator.Direct{Action: "app revoke", Object: p.ClientID})
+	}
+}
+
+// TestDeviceCodeCredential: a person signs in at a terminal and approves it on
+// the page; the SDK gets its tokens, and refreshes them by itself.
+func TestDeviceCodeCredential(t *testing.T) {
+	p := posterntest.Start(t)
+	kv := p.CreateVault("device")
+	user := direct(t, p, operator.Direct{Action: "user create", UPN: "ann@home.example", Password: "correct horse"}).Entries[0]
+	assign(t, p, kv, user.ID)
+	credential, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{ClientOptions: login(p), TenantID: p.TenantID,
+		UserPrompt: func(_ context.Context, message azidentity.DeviceCodeMessage) error {
+			go approve(t, p.NewClient(), message.VerificationURL, message.UserCode, "ann@home.example", "correct horse")
+			return nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trySecret(t, p, credential, kv.URL, "by-hand")
+	direct(t, p, operator.Direct{Action: "user revoke", Object: user.ID})
+}
+
+// assign lets a user work with the secrets of a vault.
+func assign(t *testing.T, p *posterntest.Postern, kv posterntest.Vault, object string) {
+	t.Helper()
+	const officer = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7" // Key Vault Secrets Officer
+	id := kv.ID + "/providers/Microsoft.Authorization/roleAssignments/5a1f7d0c-7a52-4b0e-9a63-2a4d0f2d9c11?api-version=2022-04-01"
+	status, answer := p.Do(http.MethodPut, p.ManagementURL+id, map[string]any{"properties": map[string]any{"principalId": object, "principalType": "User",
+		"roleDefinitionId": "/subscriptions/" + p.SubscriptionID + "/providers/Microsoft.Authorization/roleDefinitions/" + officer}})
+	if status != http.StatusCreated {
+		t.Fatalf("assigning = %d %s", status, answer)
+	}
+}
+
+// guardOf finds the guard of the page for devices.
+var guardOf = regexp.MustCompile(`name="guard" value="([^"]+)"`)
+
+// approve does with the page what a person does with it in a browser.
+func approve(t *testing.T, client *http.Client, where, code, user, password string) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	client.Jar = jar
+	guard := ""
+	for _, form := range []url.Values{nil, {"code": {code}}, {"code": {code}, "answer": {"approve"}, "username": {user}, "password": {password}}} {
+		var answer *http.Response
+		if form == nil {
+			answer, err = client.Get(where)
+		} else {
+			form.Set("guard", guard)
+			answer, err = client.PostForm(where, form)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("the page answers %d %s, %v", answer.StatusCode, text, err)
+			return
+		}
+		if m := guardOf.FindSubmatch(text); m != nil {
+			guard = string(m[1])
+		}
 	}
 }
