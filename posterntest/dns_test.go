@@ -48,7 +48,9 @@ func TestNames(t *testing.T) {
 	)
 	p := Start(t, WithDNS())
 	net := p.ManagementURL + "/subscriptions/" + p.SubscriptionID + "/resourceGroups/" + Group + "/providers/Microsoft.Network/"
-	id := func(path string) map[string]any { return map[string]any{"id": strings.TrimPrefix(net, p.ManagementURL) + path} }
+	id := func(path string) map[string]any {
+		return map[string]any{"id": strings.TrimPrefix(net, p.ManagementURL) + path}
+	}
 	do := func(method, path string, body map[string]any) {
 		t.Helper()
 		if status, answer := p.Do(method, net+path, body); status/100 != 2 {
