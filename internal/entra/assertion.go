@@ -140,12 +140,26 @@ func (a *assertion) signedBy(key any, allowed ...jose.SignatureAlgorithm) bool {
 // times are the claims exp and nbf; ok is false when exp is missing, one of
 // them is no time, or they contradict each other.
 func (a *assertion) times() (from, until time.Time, ok bool) {
-	exp, there, good := seconds(a.claims, "exp")
-	nbf, _, fine := seconds(a.claims, "nbf")
-	if _, _, iat := seconds(a.claims, "iat"); !there || !good || !fine || !iat || nbf > exp {
+	exp, there, good := clientSeconds(a.claims, "exp")
+	nbf, _, fine := clientSeconds(a.claims, "nbf")
+	if _, _, iat := clientSeconds(a.claims, "iat"); !there || !good || !fine || !iat || nbf > exp {
 		return from, until, false
 	}
 	return time.Unix(nbf, 0), time.Unix(exp, 0), true
+}
+
+// clientSeconds is seconds of what a client wrote: a fraction, which MSAL for
+// Python writes (RFC 7519 §2 allows it), is cut off.
+func clientSeconds(members map[string]json.RawMessage, name string) (n int64, present, ok bool) {
+	raw, present := members[name]
+	whole, fraction, dotted := strings.Cut(string(raw), ".")
+	if dotted && (fraction == "" || len(fraction) > 12 || strings.Trim(fraction, "0123456789") != "") {
+		return 0, present, false
+	}
+	if !present {
+		return 0, false, true
+	}
+	return seconds(map[string]json.RawMessage{name: json.RawMessage(whole)}, name)
 }
 
 // current refuses an assertion that is not of now.

@@ -18,9 +18,9 @@ var (
 	ErrNotFound = errors.New("entra: no such object in the directory")
 	// ErrMember: an object cannot be a member of this group.
 	ErrMember = errors.New("entra: members of a group are users, groups and service principals of its tenant, at most 10,000, each once")
-	// ErrForeign: an application that is not multi-tenant has a service
+	// ErrSingleTenant: an application that is not multi-tenant has a service
 	// principal in its own tenant alone.
-	ErrForeign = errors.New("entra: the application belongs to another tenant and is not multi-tenant")
+	ErrSingleTenant = errors.New("entra: the application belongs to another tenant and is not multi-tenant")
 	// ErrUserTaken: another user has the name.
 	ErrUserTaken = errors.New("entra: another user has this user principal name")
 )
@@ -329,7 +329,7 @@ func (e *Editor) CreatePrincipal(ctx context.Context, tenant, app access.GUID) (
 		case a == nil:
 			return Principal{}, ErrNotFound
 		case a.Tenant != tenant && !a.MultiTenant:
-			return Principal{}, ErrForeign
+			return Principal{}, ErrSingleTenant
 		case next.apps[appKey{tenant, app}] != nil:
 			return Principal{}, ErrExists
 		}

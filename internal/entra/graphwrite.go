@@ -70,7 +70,7 @@ func wrong(err error) error {
 			return fault.New(http.StatusConflict, "Request_MultipleObjectsWithSameKeyValue", "Another object with the same value for property already exists.").Because(err)
 		}
 	}
-	for _, known := range []error{ErrName, ErrUPN, ErrPassword, ErrSecrets, ErrCertificate, ErrFederation, ErrLife, ErrForeign} {
+	for _, known := range []error{ErrName, ErrUPN, ErrPassword, ErrSecrets, ErrCertificate, ErrFederation, ErrLife, ErrSingleTenant} {
 		if errors.Is(err, known) {
 			return fault.New(http.StatusBadRequest, "Request_BadRequest", "%s", strings.TrimPrefix(known.Error(), "entra: "))
 		}
@@ -198,7 +198,7 @@ func (c *graphCall) createServicePrincipal() error {
 		return err
 	}
 	p, err := c.edit().CreatePrincipal(c.ctx, c.caller.Tenant, app)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrForeign) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrSingleTenant) {
 		return fault.New(http.StatusBadRequest, "Request_BadRequest", "When using this permission, the backing application of the service principal being created must in the local tenant or be multi-tenant; '%s' is neither.", app)
 	}
 	if err != nil {

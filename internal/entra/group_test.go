@@ -146,8 +146,8 @@ func TestSecretLife(t *testing.T) {
 		t.Errorf("a removed secret = %v, want %v", got, wrongSecret)
 	}
 	single := must(e.CreateApplication(ctx, w.home.ID, "single", false, access.GUID{}))(t)
-	if _, err := e.CreatePrincipal(ctx, w.away.ID, single.App); !errors.Is(err, ErrForeign) {
-		t.Errorf("a principal elsewhere = %v, want %v", err, ErrForeign)
+	if _, err := e.CreatePrincipal(ctx, w.away.ID, single.App); !errors.Is(err, ErrSingleTenant) {
+		t.Errorf("a principal elsewhere = %v, want %v", err, ErrSingleTenant)
 	}
 	if _, err := e.CreatePrincipal(ctx, w.home.ID, app.App); !errors.Is(err, ErrExists) {
 		t.Errorf("a second principal = %v, want %v", err, ErrExists)
