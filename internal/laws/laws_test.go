@@ -194,7 +194,7 @@ var floors = [][]string{
 	{"internal/arm/privatelink", "internal/arm/identity"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/arm/workload", "internal/posture"},
-	{"internal/operator", "internal/identityendpoint", "internal/posture/report", "internal/posture/migrate"},
+	{"internal/operator", "internal/identityendpoint", "internal/posture/report", "internal/posture/migrate", "internal/posture/who"},
 	{"internal/server", "internal/vantage"},
 	{"internal/cli", "posterntest", "internal/attack", "internal/scenario", "internal/truthtable"},
 	{"cmd/postern", "bench"},

@@ -1,0 +1,51 @@
+package who
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"postern/internal/estate"
+	"postern/internal/roles"
+)
+
+// BenchmarkEstate asks all of 1,000 vaults that 10,000 principals hold
+// something at.
+func BenchmarkEstate(b *testing.B) {
+	s, _ := estate.New(large(1000, 10000), rigOptions())
+	b.ResetTimer()
+	for b.Loop() {
+		if answers := AskAll(s, Question{Object: "db"}, rigOptions()); len(answers) != 1000 {
+			b.Fatalf("%d answers", len(answers))
+		}
+	}
+}
+
+// large makes an estate of ten subscriptions: one assignment in ten is at a
+// subscription, two are at a group, the others at a vault.
+func large(vaults, principals int) []*estate.Resource {
+	r := rand.New(rand.NewPCG(1, 2))
+	var list []*estate.Resource
+	var ids []string
+	for n := range vaults {
+		sub := fmt.Sprintf("/subscriptions/11111111-1111-1111-1111-%012d", n%10)
+		id := fmt.Sprintf("%s/resourceGroups/rg%d/providers/Microsoft.KeyVault/vaults/v%d", sub, n%100, n)
+		ids = append(ids, id)
+		v := randomEstate(r)[0]
+		v.ID, v.Name = id, fmt.Sprintf("v%d", n)
+		list = append(list, v)
+	}
+	for n := range principals {
+		scope := pick(r, ids...)
+		switch at := r.IntN(10); {
+		case at == 0:
+			scope = scope[:strings.Index(scope, "/resourceGroups/")]
+		case at < 3:
+			scope = scope[:strings.Index(scope, "/providers/")]
+		}
+		d, _ := roles.ByRoleName(pick(r, roleNames...))
+		list = append(list, assignmentOf(n, d.Name, fmt.Sprintf("00000000-0000-0000-0001-%012d", n), scope))
+	}
+	return list
+}
