@@ -14,11 +14,12 @@ const (
 	ways    = 4
 )
 
-// cache remembers the tokens that were found valid, under one keyring. It
-// holds no more than buckets × ways of them.
+// cache remembers the tokens that were found valid, under one keyring and
+// with certain foreign issuers. It holds no more than buckets × ways of them.
 type cache struct {
-	keys  *keyring
-	table [buckets][ways]atomic.Pointer[entry]
+	keys    *keyring
+	foreign *foreigners
+	table   [buckets][ways]atomic.Pointer[entry]
 }
 
 // entry is one token that was found valid; it is never changed.
@@ -31,14 +32,15 @@ type entry struct {
 // cacheSlot holds the cache of the current keyring.
 type cacheSlot struct{ p atomic.Pointer[cache] }
 
-// of is the cache for a keyring. Another keyring than the last one begins an
-// empty cache: nothing that the old keys vouched for is remembered.
-func (s *cacheSlot) of(keys *keyring) *cache {
+// of is the cache for a keyring and foreign issuers. Others than the last
+// ones begin an empty cache: nothing that the old keys vouched for is
+// remembered.
+func (s *cacheSlot) of(keys *keyring, foreign *foreigners) *cache {
 	old := s.p.Load()
-	if old != nil && old.keys == keys {
+	if old != nil && old.keys == keys && old.foreign == foreign {
 		return old
 	}
-	fresh := &cache{keys: keys}
+	fresh := &cache{keys: keys, foreign: foreign}
 	s.p.CompareAndSwap(old, fresh) // when another was faster, this one serves one request
 	return fresh
 }

@@ -103,6 +103,8 @@ type Directory struct {
 
 	mu    sync.Mutex            // held by the one writer
 	state atomic.Pointer[state] // replaced, never changed
+
+	foreign atomic.Pointer[foreigners] // of TrustIssuers; replaced, never changed
 }
 
 // state is all that is known of the directory at one moment.

@@ -134,7 +134,7 @@ func (d *Directory) issuerKeys(ctx context.Context, name, kid string) ([]jose.JS
 	}
 	if i.tried.IsZero() || !now.Before(i.tried.Add(keysRetry)) {
 		i.tried = now
-		keys, err := d.fetchKeys(ctx, &i.KnownIssuer)
+		keys, err := fetchKeys(ctx, d.transport, &i.KnownIssuer)
 		switch {
 		case err == nil:
 			i.keys, i.fetched = keys, now
@@ -198,12 +198,12 @@ func readKeys(text []byte) ([]jose.JSONWebKey, error) {
 }
 
 // fetchKeys fetches the keys of an issuer.
-func (d *Directory) fetchKeys(ctx context.Context, k *KnownIssuer) ([]jose.JSONWebKey, error) {
+func fetchKeys(ctx context.Context, transport http.RoundTripper, k *KnownIssuer) ([]jose.JSONWebKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	where := k.KeysURL
 	if where == "" {
-		text, err := d.fetch(ctx, strings.TrimSuffix(k.Issuer, "/")+"/.well-known/openid-configuration")
+		text, err := fetch(ctx, transport, strings.TrimSuffix(k.Issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, err
 		}
@@ -216,7 +216,7 @@ func (d *Directory) fetchKeys(ctx context.Context, k *KnownIssuer) ([]jose.JSONW
 		}
 		where = metadata.Keys
 	}
-	text, err := d.fetch(ctx, where)
+	text, err := fetch(ctx, transport, where)
 	if err != nil {
 		return nil, err
 	}
@@ -225,12 +225,12 @@ func (d *Directory) fetchKeys(ctx context.Context, k *KnownIssuer) ([]jose.JSONW
 
 // fetch gets a document: from that host alone, so long and so large and no
 // more.
-func (d *Directory) fetch(ctx context.Context, where string) ([]byte, error) {
+func fetch(ctx context.Context, transport http.RoundTripper, where string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetching keys: %w", err)
 	}
-	client := http.Client{Transport: d.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	got, err := client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("fetching keys: %w", err)

@@ -84,6 +84,9 @@ func (d *Directory) Verifier(audiences []string) *Verifier {
 // a tenant of this directory and of tid; exp is there, and now lies between
 // nbf and exp; aud is one of the audiences. A token that passed is known
 // again by its SHA-256 until it runs out or the keys change.
+//
+// A token whose iss is that of a foreign issuer is held to that issuer's
+// keys, audiences and claims (TrustIssuers).
 func (v *Verifier) Verify(authorization string) *Identity {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if len(scheme) != len("Bearer") || !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -92,15 +95,15 @@ func (v *Verifier) Verify(authorization string) *Identity {
 	if len(token) > MaxToken {
 		return &Identity{Caller: access.Caller{Token: access.TokenMalformed}}
 	}
-	s := v.directory.state.Load()
+	s, foreign := v.directory.state.Load(), v.directory.foreign.Load()
 	now := v.directory.now()
 	var room [2 << 10]byte // a token of usual length is copied to the stack
 	sum := sha256.Sum256(append(room[:0], token...))
-	cache := v.cache.of(s.keys)
+	cache := v.cache.of(s.keys, foreign)
 	if id := cache.get(&sum, now); id != nil {
 		return id
 	}
-	r := reading{directory: v.directory, state: s, now: now, identity: &Identity{}}
+	r := reading{directory: v.directory, state: s, foreigners: foreign, now: now, identity: &Identity{}}
 	r.identity.Token = r.read(token, v.audiences)
 	if r.identity.Token == access.TokenValid {
 		cache.put(&sum, r.identity, r.from, r.until)
@@ -112,6 +115,7 @@ func (v *Verifier) Verify(authorization string) *Identity {
 type reading struct {
 	directory   *Directory
 	state       *state
+	foreigners  *foreigners
 	now         time.Time
 	identity    *Identity
 	from, until time.Time // within which the outcome stands
@@ -122,6 +126,9 @@ func (r *reading) read(token string, audiences map[string]bool) access.TokenStat
 	header, ok := split(token)
 	if !ok {
 		return access.TokenMalformed
+	}
+	if f := r.foreignOf(token); f != nil {
+		return r.readForeign(f, token, header, audiences)
 	}
 	kid, ok := readHeader(header)
 	if !ok {
