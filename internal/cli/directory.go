@@ -85,6 +85,7 @@ passwords are read from files and written to files, never to the terminal.`,
 		}
 		cmd.AddCommand(below)
 	}
+	cmd.AddCommand(newDenyCommand(w))
 	return cmd
 }
 
