@@ -35,6 +35,7 @@ type Config struct {
 	Metrics     Metrics     `yaml:"metrics"`
 	Perimeter   Perimeter   `yaml:"perimeter"`
 	DNS         DNS         `yaml:"dns"`
+	Identity    Identity    `yaml:"identity"`
 	Propagation Propagation `yaml:"propagation"`
 	Profile     string      `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
 	Throttle    Throttle    `yaml:"throttle"`
@@ -67,6 +68,12 @@ type DNS struct {
 	Upstream string   `yaml:"upstream" reload:"yes" doc:"Resolver, HOST:PORT, that other names are passed on to; empty refuses them."`
 	Forward  []string `yaml:"forward" reload:"yes" doc:"Conditional forwarders, DOMAIN=HOST:PORT: queries for the domain and below it go to that resolver."`
 	TTL      int      `yaml:"ttl" doc:"Time to live, in seconds, of public answers and of private records that do not say."`
+}
+
+// Identity is where programs get tokens of managed identities.
+type Identity struct {
+	Listen    string `yaml:"listen" env:"POSTERN_IDENTITY" flag:"identity" doc:"Address of the endpoints of managed identities (plain HTTP: IMDS, App Service, Azure Arc), HOST:PORT, or off. 169.254.169.254:80 is where clients look; who a caller is follows from its address."`
+	ArcTokens string `yaml:"arcTokens" doc:"Folder for the proofs of machines with Azure Arc; clients look in no other than the default."`
 }
 
 // Propagation is how long changes take until decisions see them, as they do
@@ -108,6 +115,7 @@ func Default() Config {
 		Metrics:   Metrics{Listen: "off"},
 		Perimeter: Perimeter{ProxyListen: Off, Endpoints: "auto"},
 		DNS:       DNS{Listen: Off, TTL: 60},
+		Identity:  Identity{Listen: Off, ArcTokens: "/var/opt/azcmagent/tokens"},
 		Profile:   "azure",
 		Throttle:  Throttle{Profile: Off},
 		Journal:   Journal{Sync: "interval", MaxSegment: 64 << 20},
@@ -175,7 +183,8 @@ func (c *Config) Check() error {
 		port = p
 	}
 	for _, l := range [...]struct{ key, address string }{{"proxy.listen", c.Proxy.Listen}, {"metrics.listen", c.Metrics.Listen},
-		{"perimeter.proxyListen", c.Perimeter.ProxyListen}, {"dns.listen", c.DNS.Listen}} {
+		{"perimeter.proxyListen", c.Perimeter.ProxyListen}, {"dns.listen", c.DNS.Listen},
+		{"identity.listen", c.Identity.Listen}} {
 		if _, _, err := net.SplitHostPort(l.address); err != nil && l.address != Off {
 			complain("%s: %q is neither HOST:PORT nor off", l.key, l.address)
 		}

@@ -28,9 +28,11 @@ type Info struct {
 	Metrics       string   `json:"metrics,omitempty"`
 	ProxyProtocol string   `json:"proxyProtocol,omitempty"`
 	DNS           string   `json:"dns,omitempty"`
-	Suffix        string   `json:"suffix"`
-	Port          int      `json:"port"`
-	Admin         Admin    `json:"admin"`
+	// Identity is the address of the endpoints of managed identities.
+	Identity string `json:"identity,omitempty"`
+	Suffix   string `json:"suffix"`
+	Port     int    `json:"port"`
+	Admin    Admin  `json:"admin"`
 	// Profile is what the service is held to, Propagation how long changes
 	// take until decisions see them.
 	Profile     string             `json:"profile"`
@@ -79,6 +81,9 @@ func (s *Server) Info() *Info {
 	}
 	if s.metricsAt != nil {
 		i.Metrics = s.metricsAt.Addr().String()
+	}
+	if s.identityAt != nil {
+		i.Identity = s.identityAt.Addr().String()
 	}
 	if s.hopsAt != nil {
 		i.ProxyProtocol = s.hopsAt.Addr().String()

@@ -81,6 +81,7 @@ type Server struct {
 	passThrough atomic.Pointer[[]string]
 	proxyAt     net.Listener // nil when off
 	metricsAt   net.Listener // nil when off
+	identityAt  net.Listener // nil when off
 	// operatorAt is the socket of the owner of the data folder; nil where
 	// there are no sockets.
 	operatorAt net.Listener
@@ -109,7 +110,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{options: o, config: o.Config}
 	s.retryAfter.Store(int64(o.Config.Throttle.RetryAfter))
-	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.openDNS, s.writeInfo} {
+	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.openDNS, s.openIdentity, s.writeInfo} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
