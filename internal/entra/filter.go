@@ -23,6 +23,7 @@ const (
 	byMail
 	byObject
 	byIdentifierURI
+	byNickname
 )
 
 // maxFilter is how long a filter may be.
@@ -37,7 +38,7 @@ var errFilter = errors.New("entra: not a filter that is understood")
 //	appId eq 'value'
 //	displayName eq 'value'
 //	startswith(displayName,'value')
-//	userPrincipalName eq 'value', mail eq 'value', id eq 'value'
+//	userPrincipalName eq 'value', mail eq 'value', mailNickname eq 'value', id eq 'value'
 //	identifierUris/any(c:c eq 'value')
 //
 // with any lambda variable, spaces around its colon, and quotes within the
@@ -76,12 +77,37 @@ func parseFilter(s string) (filter, error) {
 	for _, p := range []struct {
 		name     string
 		property filterProperty
-	}{{"appId", byAppID}, {"displayName", byDisplayName}, {"userPrincipalName", byUserName}, {"mail", byMail}, {"id", byObject}} {
+	}{{"appId", byAppID}, {"displayName", byDisplayName}, {"userPrincipalName", byUserName}, {"mail", byMail}, {"id", byObject}, {"mailNickname", byNickname}} {
 		if value, ok := equals(s, p.name); ok {
 			return filter{p.property, value}, nil
 		}
 	}
 	return filter{}, errFilter
+}
+
+// parseFilters reads conditions that must all hold, with " and " between them.
+func parseFilters(s string) ([]filter, error) {
+	if len(s) > maxFilter {
+		return nil, errFilter
+	}
+	var out []filter
+	quoted, from := false, 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] == '\'' {
+			quoted = !quoted
+		}
+		if i < len(s) && (quoted || !strings.HasPrefix(s[i:], " and ")) {
+			continue
+		}
+		f, err := parseFilter(s[from:i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+		i += len(" and") // the blank may begin the next
+		from = i
+	}
+	return out, nil
 }
 
 // equals reads "name eq 'value'".

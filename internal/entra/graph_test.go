@@ -197,6 +197,29 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestFilters: conditions joined by and, however they are quoted.
+func TestFilters(t *testing.T) {
+	for _, row := range []struct {
+		text string
+		want string
+	}{
+		{"displayName eq 'a'", "[{3 a}]"},
+		{"displayName eq 'a' and mailNickname eq 'b'", "[{3 a} {9 b}]"},
+		{"displayName eq 'a and b' and id eq 'c'", "[{3 a and b} {7 c}]"},
+		{"displayName eq 'a'' and ''b'", "[{3 a' and 'b}]"},
+		{"displayName eq 'a' and ", "[]"},
+		{" and displayName eq 'a'", "[]"},
+		{"displayName eq 'a' and and id eq 'c'", "[]"},
+		{"displayName eq 'a' or id eq 'c'", "[]"},
+		{"displayName eq 'a and id eq 'c'", "[]"},
+		{"", "[]"},
+	} {
+		if got, _ := parseFilters(row.text); fmt.Sprint(got) != row.want {
+			t.Errorf("parseFilters(%q) = %v, want %v", row.text, got, row.want)
+		}
+	}
+}
+
 func FuzzFilter(f *testing.F) {
 	for _, s := range []string{"servicePrincipalNames/any(c:c eq 'x')", "appId eq 'x'", "displayName eq 'O''Brien'", "'", "''", "appId eq ''''", "servicePrincipalNames/any(", "a:b"} {
 		f.Add(s)
@@ -208,7 +231,7 @@ func FuzzFilter(f *testing.F) {
 		}
 		quoted := "'" + strings.ReplaceAll(got.value, "'", "''") + "'"
 		again := map[filterProperty]string{byDisplayNamePrefix: "startswith(displayName," + quoted + ")", byUserName: "userPrincipalName eq " + quoted,
-			byMail: "mail eq " + quoted, byObject: "id eq " + quoted, byIdentifierURI: "identifierUris/any(c:c eq " + quoted + ")", byServicePrincipalName: "servicePrincipalNames/any(c:c eq " + quoted + ")",
+			byMail: "mail eq " + quoted, byNickname: "mailNickname eq " + quoted, byObject: "id eq " + quoted, byIdentifierURI: "identifierUris/any(c:c eq " + quoted + ")", byServicePrincipalName: "servicePrincipalNames/any(c:c eq " + quoted + ")",
 			byAppID: "appId eq " + quoted, byDisplayName: "displayName eq " + quoted}[got.property]
 		if back, err := parseFilter(again); err != nil || back != got {
 			t.Errorf("parseFilter(%q) = %v, but written as %q it is %v, %v", text, got, again, back, err)

@@ -106,11 +106,11 @@ func (c *graphCall) list(name string) error {
 	}
 	matches := func(any) bool { return true }
 	if query.Has("$filter") {
-		f, err := parseFilter(query.Get("$filter"))
+		all, err := parseFilters(query.Get("$filter"))
 		if err != nil {
 			return fault.New(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified.").Because(err)
 		}
-		matches = f.holds
+		matches = func(o any) bool { return !slices.ContainsFunc(all, func(f filter) bool { return !f.holds(o) }) }
 	}
 	s := c.directory.state.Load()
 	value := []any{}
@@ -144,6 +144,8 @@ func (f filter) holds(o any) bool {
 			return o.user != nil && strings.EqualFold(o.user.UPN, f.value)
 		case byMail:
 			return o.user != nil && o.user.Mail != "" && strings.EqualFold(o.user.Mail, f.value)
+		case byNickname:
+			return o.group != nil && strings.EqualFold(o.group.Nickname, f.value)
 		}
 		return f.matches(o.Principal)
 	}
