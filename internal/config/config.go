@@ -6,6 +6,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,10 @@ type Config struct {
 	Propagation Propagation `yaml:"propagation"`
 	Profile     string      `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
 	Throttle    Throttle    `yaml:"throttle"`
-	Journal     Journal     `yaml:"journal"`
-	Log         Log         `yaml:"log"`
+	// Issuers is checked by the directory, which knows what it can trust.
+	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none). README, Foreign issuers."`
+	Journal Journal  `yaml:"journal"`
+	Log     Log      `yaml:"log"`
 }
 
 // Proxy is the CONNECT proxy by which clients reach the public names.
@@ -320,18 +323,32 @@ func settingsOf(v reflect.Value, prefix string) []Setting {
 
 // Value is the value in words.
 func (s Setting) Value() string {
+	if list, ok := s.value.Interface().([]string); ok {
+		return strings.Join(list, ",")
+	}
 	if s.value.Kind() == reflect.Slice {
-		return strings.Join(s.value.Interface().([]string), ",")
+		if s.value.Len() == 0 {
+			return ""
+		}
+		text, _ := json.Marshal(s.value.Interface()) // plain structs of texts
+		return string(text)
 	}
 	return fmt.Sprint(s.value.Interface())
 }
 
-// Set reads a value from words: a list is separated by commas.
+// Set reads a value from words: a list of words is separated by commas, one
+// of anything else is YAML.
 func (s Setting) Set(text string) error {
 	switch s.value.Kind() {
 	case reflect.String:
 		s.value.SetString(text)
 	case reflect.Slice:
+		if s.value.Type().Elem().Kind() == reflect.Struct {
+			if err := yaml.Load([]byte(text), s.value.Addr().Interface(), yaml.WithKnownFields()); err != nil {
+				return fmt.Errorf("not a list: %w", err)
+			}
+			return nil
+		}
 		s.value.Set(reflect.ValueOf(strings.Split(text, ",")))
 	default:
 		if s.value.Type() == reflect.TypeFor[time.Duration]() {

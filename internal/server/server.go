@@ -204,6 +204,9 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err = s.trustIssuers(s.config.Issuers); err != nil {
+		return err
+	}
 	prof, _ := profile.Named(s.config.Profile)
 	services, ok := trusted.List(prof.TrustedServices)
 	if !ok {
@@ -305,11 +308,15 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 	if err := next.Check(); err != nil {
 		return nil, err
 	}
+	if err := s.trustIssuers(next.Issuers); err != nil {
+		return nil, err
+	}
 	for _, d := range config.Differences(&s.config, &next) {
 		if !d.Reload {
 			waiting = append(waiting, d.Key)
 		}
 	}
+	s.config.Issuers = next.Issuers
 	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
 	s.retryAfter.Store(int64(next.Throttle.RetryAfter))
 	s.admission.SetBudget(next.Throttle.Limiter(s.options.Now))
