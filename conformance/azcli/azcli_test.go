@@ -14,7 +14,7 @@ import (
 )
 
 // The transcripts, in the order in which they run.
-var transcripts = []string{"document-000", "document-003", "connections", "more"}
+var transcripts = []string{"document-000", "document-003", "connections", "more", "authorization"}
 
 func TestRecipeA(t *testing.T) {
 	t.Parallel()

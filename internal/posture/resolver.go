@@ -22,7 +22,9 @@ func (x *explaining) resolverCause(code string) Cause {
 		return Cause{code, fmt.Sprintf("the network %s has a DNS server of its own, %s, in no declared network: have it forward vaultcore.azure.net to %s from a network that the zone is linked to, or use %[3]s",
 			v.Name, w.Resolver, platformDNS), []string{fmt.Sprintf("az network vnet update --resource-group %s --name %s --dns-servers %s", groupOf(v.ID), plain(v.Name, "VNET"), platformDNS)}}
 	case !w.Resolver.IsPrivate() && !w.Resolver.IsLoopback():
-		return Cause{code, fmt.Sprintf("%s is on the internet, where the name leads to the public address: a private endpoint is reached from networks only", w.Resolver), nil}
+		return Cause{code, fmt.Sprintf("%s is on the internet, where the name leads to the public address: a private endpoint is reached from networks only; "+
+			"an app that is integrated with a network comes from there until it sends its traffic and its DNS through the network", w.Resolver),
+			[]string{settings("APP", "GROUP", []string{"WEBSITE_VNET_ROUTE_ALL=1", "WEBSITE_DNS_SERVER=" + platformDNS.String()})}}
 	}
 	return Cause{code, fmt.Sprintf("%s is in no declared network: on-premises, forward vaultcore.azure.net and vault.azure.net to a resolver in a network that the private zone is linked to "+
 		"(the last command prints its address)", w.Resolver), x.forwarder()}
