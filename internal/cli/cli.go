@@ -72,7 +72,7 @@ func newRootCommand(w *world) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate("postern {{.Version}}\n")
-	root.AddCommand(newServeCommand(w), newEnvCommand(w), newStatusCommand(w), newExplainCommand(w), newWhoCommand(w), newCheckCommand(w),
+	root.AddCommand(newServeCommand(w), newEnvCommand(w), newStatusCommand(w), newExplainCommand(w), newWhoCommand(w), newMigrateCommand(w), newCheckCommand(w),
 		newJournalCommand(w), newPlatformCommand(w), newVantageCommand(w), newDirectoryCommand(w))
 	return root
 }

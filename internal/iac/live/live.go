@@ -1,6 +1,7 @@
 // Package live reads the configuration of a running server over its ARM API,
 // with the credentials of a service principal: what a person with az would
-// see, and no more.
+// see, and no more. It writes where a command is asked to: role assignments
+// and the permission model, when a vault leaves access policies behind.
 //
 // The client secret goes to the token endpoint alone, over TLS, and never
 // into an error. Redirects are not followed.

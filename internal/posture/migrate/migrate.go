@@ -67,7 +67,7 @@ type Principal struct {
 // Change is what a principal loses and gains.
 type Change struct {
 	// Object is the name of the only object that it is about; "" for all
-	// that have no element of their own.
+	// that have no element of their own, and for the vault as a whole.
 	Object string
 	// Conditional are the operations, lost ones among them, that a condition
 	// allows for some requests and not for others.
@@ -257,8 +257,10 @@ func (p *Proposal) changes(before, after *reach) {
 		general := compare(one.Object, "")
 		one.Changes = []Change{general}
 		changed := !general.none()
+		elsewhere := general.onObjects()
 		for _, name := range p.objectsOf(one.Object) {
-			if c := compare(one.Object, name); !c.equal(&general) {
+			c := compare(one.Object, name)
+			if c = c.onObjects(); !c.equal(&elsewhere) {
 				one.Changes = append(one.Changes, c)
 				changed = true
 			}
@@ -268,6 +270,14 @@ func (p *Proposal) changes(before, after *reach) {
 		}
 	}
 	p.Principals = kept
+}
+
+// onObjects is the change as far as it is about objects by their names.
+func (c *Change) onObjects() Change {
+	named := func(list []access.Operation) []access.Operation {
+		return slices.DeleteFunc(slices.Clone(list), func(o access.Operation) bool { return !o.Info().Named })
+	}
+	return Change{c.Object, named(c.Lost), named(c.Gained), named(c.Conditional)}
 }
 
 func (c *Change) equal(o *Change) bool {
