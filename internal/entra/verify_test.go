@@ -19,8 +19,8 @@ import (
 func TestForgeries(t *testing.T) {
 	w := newWorld(t)
 	rows := forgeries(t, w)
-	if len(rows) < 60 {
-		t.Errorf("%d rows, want at least 60", len(rows))
+	if len(rows) < 200 {
+		t.Errorf("%d rows, want at least 200", len(rows))
 	}
 	v := w.Verifier(VaultAudiences(testName))
 	for range 2 { // the second time the valid ones are in the cache
