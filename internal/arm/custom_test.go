@@ -264,6 +264,9 @@ func TestDenyAssignments(t *testing.T) {
 	r.refused("owner", "GET", theVault+denies+"/"+name, "", 404, "DenyAssignmentNotFound", "")
 	r.refused("owner", "PUT", inGroup+denies+"/"+newGUID(), string(body), 405, "MethodNotAllowed", "")
 	r.refused("owner", "DELETE", id, "", 405, "MethodNotAllowed", "")
+	r.ok("contributor", "DELETE", inGroup, "", 200)
+	r.ok("contributor", "PUT", inGroup, `{"location":"westeurope"}`, 201)
+	r.refused("owner", "PUT", theVault, `{"location":"westeurope","properties":{"createMode":"recover"}}`, 403, "AuthorizationFailed", "")
 }
 
 // TestConstrainedOwner: a condition on an Owner's assignment limits what may

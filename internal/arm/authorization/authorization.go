@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"postern/internal/arm"
+	"postern/internal/estate"
 )
 
 const provider = "{scope}/providers/Microsoft.Authorization/"
@@ -30,7 +31,10 @@ func Provider() arm.Provider {
 	return arm.Provider{
 		Namespace: "Microsoft.Authorization",
 		Types: []arm.Type{{Name: "roleAssignments", APIVersions: versions}, {Name: "roleDefinitions", APIVersions: versions},
-			{Name: "denyAssignments", APIVersions: []string{"2022-04-01", "2018-07-01-preview"}}},
+			{Name: "denyAssignments", APIVersions: []string{"2022-04-01", "2018-07-01-preview"},
+				// What denies outlives what it stands at: nobody gets past it by
+				// deleting a group and recovering its vaults.
+				Delete: func(*arm.Call, *estate.Draft, *estate.Resource) {}}},
 		Routes: []arm.Route{
 			{Name: readDefinitions, Method: http.MethodGet, Pattern: provider + "roleDefinitions", Decides: true, Scope: scope, Handle: listDefinitions},
 			{Name: readDefinitions, Method: http.MethodGet, Pattern: provider + "roleDefinitions/{name}", Decides: true, Scope: scope, Handle: getDefinition},
