@@ -20,12 +20,11 @@ import (
 // principal, each a change of the plain rules, with the answers of access
 // after each. It shares nothing with the search that it is held against.
 type brute struct {
-	actor    access.Caller
-	readers  []access.Caller // the actor first, then a stranger
-	writes   []naive
-	seen     map[uint64]bool
-	found    map[reach]bool
-	mayCache map[string]bool
+	actor   access.Caller
+	readers []access.Caller // the actor first, then a stranger
+	writes  []naive
+	seen    map[uint64]bool
+	found   map[reach]bool
 }
 
 // reach is that a reader is admitted from a place.
@@ -46,20 +45,34 @@ type situation struct {
 // whether anything changed.
 type naive struct {
 	action, scope, role string
+	or                  string // another action that will do
 	change              func(*situation) bool
+}
+
+// put sets a value, and reports whether it was another.
+func put[T comparable](to *T, value T) bool {
+	was := *to
+	*to = value
+	return was != value
 }
 
 func (b *brute) may(s *situation, w *naive) bool {
 	if b.actor.Tenant.String() != home {
 		return false
 	}
-	if s.authority.Authorize(&b.actor, w.action, w.scope).Allowed() {
+	if s.authority.Authorize(&b.actor, w.action, w.scope).Allowed() || w.or != "" && s.authority.Authorize(&b.actor, w.or, w.scope).Allowed() {
 		return true
 	}
 	if w.role == "" {
 		return false
 	}
 	// A role that may assign certain roles names them in a list.
+	for i := range s.rules.DenyAssignments {
+		d := &s.rules.DenyAssignments[i]
+		if denying := access.NewAuthority([]access.Assignment{{ID: "o", Principal: b.actor.Object, Scope: "/", Role: owner}}, []access.DenyAssignment{*d}); !denying.Authorize(&b.actor, w.action, w.scope).Allowed() {
+			return false
+		}
+	}
 	d, _ := roles.ByName(delegate)
 	for i := range s.rules.Assignments {
 		a := &s.rules.Assignments[i]
@@ -124,6 +137,9 @@ type naiveOrigin struct {
 	origin access.Origin
 }
 
+// owner is a role that holds everything.
+var owner = &access.Role{ID: "o", Actions: []string{"*"}}
+
 // places are where a request may come from in every estate.
 var places = []naiveOrigin{{AnyAddress, access.Origin{Path: access.PathPublic, Addr: netip.MustParseAddr("192.0.2.77")}},
 	{ListedAddress, access.Origin{Path: access.PathPublic, Addr: netip.MustParseAddr("203.0.113.9")}},
@@ -152,33 +168,31 @@ func naiveWrites(r *rand.Rand, actor, stranger access.Caller) []naive {
 		vault(func(s *situation) bool { return s.retenant(stranger.Tenant) }),
 		vault(func(s *situation) bool { return s.retenant(actor.Tenant) }),
 		vault(func(s *situation) bool { s.rules.Model = 3 - s.rules.Model; return true }),
-		vault(func(s *situation) bool { s.rules.PublicAccess = access.PublicEnabled; return true }),
-		vault(func(s *situation) bool { s.rules.PublicAccess = access.PublicDisabled; return true }),
-		vault(func(s *situation) bool { s.rules.DefaultAction = access.Allow; return true }),
-		vault(func(s *situation) bool { s.rules.Bypass = true; return true }),
-		vault(func(s *situation) bool { s.templates = true; return true }),
+		vault(func(s *situation) bool { return put(&s.rules.PublicAccess, access.PublicEnabled) }),
+		vault(func(s *situation) bool { return put(&s.rules.PublicAccess, access.PublicDisabled) }),
+		vault(func(s *situation) bool { return put(&s.rules.DefaultAction, access.Allow) }),
+		vault(func(s *situation) bool { return put(&s.rules.Bypass, true) }),
+		vault(func(s *situation) bool { return put(&s.templates, true) }),
 		vault(func(s *situation) bool {
 			s.rules.IPRules = []access.IPRule{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
 			return true
 		}),
-		{action: actionApprove, scope: vaultID, change: func(s *situation) bool { return s.connect("/own") }},
-		{action: actionConnection, scope: vaultID + "/privateEndpointConnections/own", change: func(s *situation) bool { return s.connect("/own") }},
+		{action: actionApprove, or: actionConnection, scope: vaultID, change: func(s *situation) bool { return s.connect("/own") }},
 		{action: actionConnection, scope: vaultID + "/privateEndpointConnections/c", change: func(s *situation) bool { return s.connect("/c") }},
 		{action: actionAssociation, scope: association, change: func(s *situation) bool {
+			was := s.rules.Perimeter.Mode
 			s.rules.Perimeter = access.Perimeter{}
-			return true
+			return was != access.PerimeterNone
 		}},
 	}
-	for _, action := range []string{actionVault, actionPolicies} {
-		for _, c := range []access.Caller{actor, stranger} {
-			list = append(list, naive{action: action, scope: vaultID, change: func(s *situation) bool {
-				if c.Tenant != s.rules.Tenant {
-					return false
-				}
-				s.rules.Policies = append(slices.Clip(s.rules.Policies), access.Policy{Tenant: c.Tenant, Object: c.Object, Secrets: []string{"get"}})
-				return true
-			}})
-		}
+	for _, c := range []access.Caller{actor, stranger} {
+		list = append(list, naive{action: actionVault, or: actionPolicies, scope: vaultID, change: func(s *situation) bool {
+			if c.Tenant != s.rules.Tenant {
+				return false
+			}
+			s.rules.Policies = append(slices.Clip(s.rules.Policies), access.Policy{Tenant: c.Tenant, Object: c.Object, Secrets: []string{"get"}})
+			return true
+		}})
 	}
 	control, _ := roles.ByRoleName(pick(r, "Owner", "Owner", "Contributor", "Key Vault Contributor"))
 	data, _ := roles.ByRoleName(pick(r, "Key Vault Secrets User", "Key Vault Administrator", "Key Vault Secrets Officer", "Key Vault Certificate User"))
@@ -192,7 +206,7 @@ func naiveWrites(r *rand.Rand, actor, stranger access.Caller) []naive {
 func assigns(d *roles.Definition, c access.Caller, scope string) naive {
 	return naive{action: actionAssign, scope: scope, role: d.Name, change: func(s *situation) bool {
 		s.rules.Assignments = append(slices.Clip(s.rules.Assignments), access.Assignment{ID: "x", Principal: c.Object, Scope: scope, Role: d.Role()})
-		s.authority = access.NewAuthority(s.rules.Assignments, nil)
+		s.authority = access.NewAuthority(s.rules.Assignments, s.rules.DenyAssignments)
 		return true
 	}}
 }
@@ -279,7 +293,7 @@ func force(r *rand.Rand, v *estate.Vault, actor Principal) *brute {
 	b.readers = []access.Caller{b.actor, stranger}
 	b.writes = naiveWrites(r, b.actor, stranger)
 	flag := v.Properties.EnabledForTemplateDeployment
-	b.search(situation{rules: *v.Rules, templates: flag != nil && *flag, authority: access.NewAuthority(v.Rules.Assignments, nil)}, 0, 0)
+	b.search(situation{rules: *v.Rules, templates: flag != nil && *flag, authority: access.NewAuthority(v.Rules.Assignments, v.Rules.DenyAssignments)}, 0, 0)
 	return b
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"postern/access"
 	"postern/internal/estate"
+	"postern/internal/roles"
 )
 
 // assigned is one role assignment as the search sorts it: whom it is for,
@@ -64,8 +65,10 @@ type class struct {
 	// roles the objects that role assignments give, and holds whether the
 	// right is there as things are.
 	policies, sort string
-	may, roles     string
-	holds          bool
+	// conditional is true when an assignment holds only for certain writes.
+	conditional bool
+	may, roles  string
+	holds       bool
 }
 
 // index is the assignments of the estate by where they stand.
@@ -182,6 +185,8 @@ func (x *search) class(v *estate.Vault, p Principal, held []*assigned, policies 
 		}
 		says = append(says, where+" "+a.says)
 		c.own = c.own || a.condition != ""
+		d, builtin := roles.ByName(a.role)
+		c.conditional = c.conditional || a.condition != "" || builtin && len(d.Conditioned) > 0
 	}
 	slices.Sort(says)
 	c.like = strings.Join(slices.Compact(says), "\n") + "\n" + policies + "\n" + c.sort

@@ -30,7 +30,7 @@ const (
 // judge asks the decision what a class may and holds, as things are.
 func (y *asking) judge(c *class) {
 	v, p := y.vault, &c.principals[0]
-	t := &trial{search: y.search, home: y.home(v), resource: v.Resource, snapshot: y.snapshot, vault: v}
+	t := &trial{search: y.search, home: y.home(v), conditional: c.conditional, resource: v.Resource, snapshot: y.snapshot, vault: v}
 	may := []byte{}
 	for _, action := range []string{actionVault, actionPolicies, actionApprove, actionDeploy} {
 		may = fmt.Append(may, t.may(p, action, v.Resource.ID), " ")
@@ -41,9 +41,10 @@ func (y *asking) judge(c *class) {
 		scopes = append(scopes, v.Resource.ID+"/"+y.question.Operation.Info().Kind.String()+"/"+y.question.Object)
 	}
 	for _, scope := range scopes {
-		may = fmt.Append(may, "\n", t.mayAssign(p, p, roleOwner, scope))
+		owner := t.mayAssign(p, p, roleOwner, scope)
+		may = fmt.Append(may, "\n", owner)
 		for i, role := range y.roles {
-			if t.mayAssign(p, p, role, scope) {
+			if (owner || c.conditional) && t.mayAssign(p, p, role, scope) {
 				may = fmt.Append(may, " ", i)
 				break
 			}

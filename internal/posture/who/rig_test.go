@@ -108,6 +108,15 @@ func randomEstate(r *rand.Rand) []*estate.Resource {
 		}
 		list = append(list, assignmentOf(n, role, pick(r, people...), pick(r, "/", subscription, group, vaultID, vaultID, vaultID+"/secrets/db", vaultID+"/secrets/other")))
 	}
+	if r.IntN(6) == 0 {
+		denied := map[string]any{"denyAssignmentName": "d", "principals": []any{map[string]any{"id": pick(r, append(people, "00000000-0000-0000-0000-000000000000")...)}},
+			"permissions": []any{map[string]any{"actions": []any{pick(r, "*", actionVault, actionAssign, actionPolicies)}, "dataActions": pick(r, []any{}, []any{"*"})}}}
+		if r.IntN(2) == 0 {
+			denied["excludePrincipals"] = []any{map[string]any{"id": pick(r, people...)}}
+		}
+		at := pick(r, subscription, group, vaultID, vaultID+"/secrets/db")
+		list = append(list, resource(at+"/providers/"+estate.TypeDenyAssignment+"/d", estate.TypeDenyAssignment, map[string]any{"properties": denied}))
+	}
 	if r.IntN(5) == 0 {
 		list = append(list, resource(perimeterID, estate.TypePerimeter, map[string]any{}),
 			resource(perimeterID+"/profiles/p", estate.TypePerimeterProfile, map[string]any{}),

@@ -148,7 +148,7 @@ func (x *search) vault(v *estate.Vault) *Answer {
 
 // trial is the small estate of a vault and a class.
 func (x *search) trial(v *estate.Vault, c *class) *trial {
-	t := &trial{search: x, home: x.home(v), base: x.base[:len(x.base):len(x.base)], resource: v.Resource}
+	t := &trial{search: x, home: x.home(v), conditional: c.conditional, base: x.base[:len(x.base):len(x.base)], resource: v.Resource}
 	if r := x.subscriptions[v.Subscription]; r != nil {
 		t.base = append(t.base, r)
 	}

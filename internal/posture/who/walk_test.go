@@ -95,6 +95,9 @@ func allowed(s *estate.Snapshot, c *access.Caller, step *Step) bool {
 	if s.Authority().Authorize(c, step.Action, step.Scope).Allowed() {
 		return true
 	}
+	if denied(s, c, step) {
+		return false
+	}
 	d, _ := roles.ByName(delegate)
 	for _, r := range s.Under("", estate.TypeRoleAssignment) {
 		text := string(r.Body)
@@ -105,6 +108,13 @@ func allowed(s *estate.Snapshot, c *access.Caller, step *Step) bool {
 		}
 	}
 	return false
+}
+
+// denied reports whether a deny assignment would stop even an owner.
+func denied(s *estate.Snapshot, c *access.Caller, step *Step) bool {
+	v, _ := s.Vault("main")
+	all := []access.Assignment{{ID: "o", Principal: c.Object, Scope: "/", Role: owner}}
+	return !access.NewAuthority(all, v.Rules.DenyAssignments).Authorize(c, step.Action, step.Scope).Allowed()
 }
 
 // do makes the change of a step in the documents.

@@ -78,7 +78,10 @@ type trial struct {
 	resource *estate.Resource
 	snapshot *estate.Snapshot
 	vault    *estate.Vault
-	done     []done
+	// conditional is true when some assignment of the actor may say which
+	// roles it may assign.
+	conditional bool
+	done        []done
 }
 
 // settle compiles the documents.
@@ -107,6 +110,9 @@ func (t *trial) mayAssign(p, to *Principal, role, scope string) bool {
 		return false
 	}
 	c := p.caller()
+	if !t.conditional {
+		return t.snapshot.Authority().Authorize(&c, actionAssign, scope).Allowed()
+	}
 	for _, kind := range []string{"ServicePrincipal", "User", "Group"} {
 		w := access.Written{Role: role, Principal: to.Object.String(), Type: kind}
 		if t.snapshot.Authority().AuthorizeAssignment(&c, actionAssign, scope, w).Allowed() {
