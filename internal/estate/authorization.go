@@ -178,24 +178,16 @@ func scopeIn(id, typ string) string {
 	return "/"
 }
 
-// reachingDenies keeps the deny assignments whose scope is the vault, above
-// it or below it, in their order.
-func reachingDenies(all []access.DenyAssignment, vault string) []access.DenyAssignment {
-	var list []access.DenyAssignment
-	for _, d := range all {
-		if concerns(Key(d.Scope), vault) {
-			list = append(list, d)
-		}
-	}
-	return list
-}
-
 // Scope is the scope at which an assignment or a definition stands.
 func (r *Resource) Scope() string { return scopeIn(r.ID, r.Type) }
 
 // concerns reports whether a scope is the vault, above it or below it.
 func concerns(scope, vault string) bool {
-	return scope == "" || scope == vault || strings.HasPrefix(vault, scope+"/") || strings.HasPrefix(scope, vault+"/")
+	return scope == "" || scope == vault || beneath(vault, scope) || beneath(scope, vault)
+}
+
+func beneath(key, of string) bool {
+	return len(key) > len(of) && key[len(of)] == '/' && key[:len(of)] == of
 }
 
 // conditioned is the part of a built-in role that holds only under the

@@ -124,9 +124,11 @@ type Snapshot struct {
 	roles       map[string]*access.Role // the estate's own, by roleKey
 	assignments []access.Assignment     // all, one for each of the scopes they reach, in their order
 	denies      []access.DenyAssignment // so too
-	authority   *access.Authority
-	network     *Network
-	perimeters  map[string]access.Perimeter // by Key of the resource that is under them
+	// scopes and denied are the Keys of the scopes of these two.
+	scopes, denied []string
+	authority      *access.Authority
+	network        *Network
+	perimeters     map[string]access.Perimeter // by Key of the resource that is under them
 }
 
 // New compiles a snapshot from resources; later ones replace earlier ones of
@@ -171,10 +173,29 @@ func (s *Snapshot) compileAssignments() []Problem {
 		}
 	}
 	// The order is that of the scopes, whatever they were compiled from.
-	slices.SortStableFunc(s.assignments, func(a, b access.Assignment) int { return strings.Compare(Key(a.Scope), Key(b.Scope)) })
-	slices.SortStableFunc(s.denies, func(a, b access.DenyAssignment) int { return strings.Compare(Key(a.Scope), Key(b.Scope)) })
+	s.assignments, s.scopes = byScope(s.assignments, func(a *access.Assignment) string { return a.Scope })
+	s.denies, s.denied = byScope(s.denies, func(d *access.DenyAssignment) string { return d.Scope })
 	s.authority = access.NewAuthority(s.assignments, s.denies)
 	return problems
+}
+
+// byScope sorts a list by the Keys of its scopes, which it returns too.
+func byScope[T any](list []T, scope func(*T) string) ([]T, []string) {
+	type keyed struct {
+		key string
+		at  int
+	}
+	order := make([]keyed, len(list))
+	for i := range list {
+		order[i] = keyed{Key(scope(&list[i])), i}
+	}
+	slices.SortStableFunc(order, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+	var sorted []T
+	var keys []string
+	for _, k := range order {
+		sorted, keys = append(sorted, list[k.at]), append(keys, k.key)
+	}
+	return sorted, keys
 }
 
 // compileVault compiles a vault, or notes that its name is taken.

@@ -167,7 +167,7 @@ func (s *Snapshot) newVault(res *Resource) (*Vault, []Problem) {
 		rules.Model = access.ModelRBAC
 	}
 	r.policies(rules, p)
-	rules.Assignments, rules.DenyAssignments = reaching(s.assignments, Key(res.ID)), reachingDenies(s.denies, Key(res.ID))
+	rules.Assignments, rules.DenyAssignments = reaching(s.assignments, s.scopes, Key(res.ID)), reaching(s.denies, s.denied, Key(res.ID))
 	v.Rules, v.Compiled = rules, access.Compile(rules)
 	return v, r.problems
 }
@@ -244,13 +244,13 @@ func (r *reading) policies(rules *access.Rules, p *Properties) {
 	}
 }
 
-// reaching keeps the assignments whose scope is the vault, above it or
-// below it, in their order.
-func reaching(all []access.Assignment, vault string) []access.Assignment {
-	var list []access.Assignment
-	for _, a := range all {
-		if concerns(Key(a.Scope), vault) {
-			list = append(list, a)
+// reaching keeps the assignments whose scope, given as a Key, is the vault,
+// above it or below it, in their order.
+func reaching[T any](all []T, scopes []string, vault string) []T {
+	var list []T
+	for i, scope := range scopes {
+		if concerns(scope, vault) {
+			list = append(list, all[i])
 		}
 	}
 	return list

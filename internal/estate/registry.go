@@ -151,7 +151,7 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
 	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
 		taken: maps.Clone(s.taken), hierarchy: s.hierarchy, roles: s.roles, assignments: s.assignments, denies: s.denies,
-		authority: s.authority, network: s.network, perimeters: s.perimeters}
+		scopes: s.scopes, denied: s.denied, authority: s.authority, network: s.network, perimeters: s.perimeters}
 	stale := map[string]bool{} // keys of vaults to compile
 	assign := false            // assignments, or what they are made of, changed
 	regroup := false           // what stands above resources changed
