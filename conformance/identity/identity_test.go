@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestAppService(t *testing.T) {
 	})
 }
 
-// TestMetadata runs TestInside in a namespace of its own, where
+// TestMetadata runs TestInside and TestInsideClients in a namespace of its own, where
 // 169.254.169.254:80 is the server's.
 func TestMetadata(t *testing.T) {
 	if out, err := exec.Command("unshare", "-n", "true").CombinedOutput(); err != nil {
@@ -126,13 +127,19 @@ func TestMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepared := prepare(t)
 	script := strings.Join([]string{"ip link set lo up", "ip addr add " + machine + "/32 dev lo", "ip addr add " + metadata + "/32 dev lo",
-		"ip route replace local " + metadata + " dev lo table local src " + machine, `exec "$0" -test.run '^TestInside$' -test.v -test.timeout 3m`}, " && ")
+		"ip route replace local " + metadata + " dev lo table local src " + machine, `exec "$0" -test.run '^TestInside' -test.v -test.timeout 3m`}, " && ")
 	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-euc", script, program)
-	cmd.Env, cmd.WaitDelay = append(os.Environ(), inside+"=1"), 5*time.Second
+	cmd.Env, cmd.WaitDelay = slices.Concat(os.Environ(), prepared, []string{inside + "=1"}), 5*time.Second
 	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("\n--- PASS: TestInside ")) {
+	if err != nil {
 		t.Errorf("in the namespace: %v\n%s", err, out)
+	}
+	for _, name := range []string{"TestInside", "TestInsideClients"} {
+		if !bytes.Contains(out, []byte("\n--- PASS: "+name+" ")) {
+			t.Errorf("%s did not pass in the namespace", name)
+		}
 	}
 }
 
