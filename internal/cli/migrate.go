@@ -131,7 +131,8 @@ func (m *migration) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// read reads the vault and the role assignments that reach it.
+// read reads the vault, the role assignments and deny assignments that reach
+// it, and the roles that are not built in.
 func (m *migration) read(ctx context.Context, client *live.Client, args []string) ([]*iac.Resource, error) {
 	if client == nil {
 		s := &source{world: m.world, progress: m.world.progress()}
@@ -152,11 +153,14 @@ func (m *migration) read(ctx context.Context, client *live.Client, args []string
 	if err != nil {
 		return nil, err
 	}
-	assignments, err := client.Assignments(ctx, vault.ID)
-	if err != nil {
-		return nil, usage(err, "")
+	for _, read := range []func(context.Context, string) ([]*iac.Resource, error){client.Assignments, client.Denies, client.Roles} {
+		list, err := read(ctx, vault.ID)
+		if err != nil {
+			return nil, usage(err, "")
+		}
+		resources = append(resources, list...)
 	}
-	return append(resources, assignments...), nil
+	return resources, nil
 }
 
 // choose finds the vault that is meant.
@@ -202,15 +206,21 @@ func (m *migration) propose(resources []*iac.Resource) (*estate.Snapshot, *migra
 	assignments := 0
 	home, _ := access.ParseGUID(m.tenant) // validated; the zero value is not known
 	for _, r := range resources {
+		body, _ := r.Body.JSON() // what is not known grants nothing, and is noted
 		switch {
 		case r.Type == iac.TypeRoleAssignment && r.ID != "":
-			body, _ := r.Body.JSON()
 			assignments++
-			list = append(list, &estate.Resource{ID: r.ID, Type: estate.TypeRoleAssignment, Name: r.ID[strings.LastIndexByte(r.ID, '/')+1:], Body: body, Source: r.Body.At.String()})
+			fallthrough
+		case r.ID != "" && strings.HasPrefix(strings.ToLower(r.Type), "microsoft.authorization/"):
+			list = append(list, &estate.Resource{ID: r.ID, Type: r.Type, Name: r.ID[strings.LastIndexByte(r.ID, '/')+1:], Body: body, Source: r.Body.At.String()})
 		case r.Type == iac.TypeSubscription && home.IsZero() && inSubscription(vault.ID, r):
 			home, _ = access.ParseGUID(r.Body.Get("tenantId").Text)
+			if strings.HasPrefix(r.ID, "/") && !home.IsZero() {
+				list = append(list, &estate.Resource{ID: r.ID, Type: estate.TypeSubscription, Body: body})
+			}
 		}
 	}
+	list = underGroups(list)
 	snapshot, problems := estate.New(list, estateOptions(profile.Azure().TrustedServices))
 	for _, p := range problems {
 		m.notes = append(m.notes, fmt.Sprintf("%s: %s", p.Path, p.Message))

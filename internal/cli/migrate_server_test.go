@@ -106,3 +106,35 @@ func TestMigrateLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestMigrateCustomRole: a role that is not built in counts for who holds it
+// already: nothing more is assigned, and who may assign by one may apply.
+func TestMigrateCustomRole(t *testing.T) {
+	p := posterntest.Start(t)
+	reader, mover := p.CreatePrincipal("reader"), p.CreatePrincipal("mover")
+	sub := "/subscriptions/" + p.SubscriptionID
+	kv := p.CreateVault("custom", map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{map[string]any{"tenantId": p.TenantID,
+		"objectId": reader.ObjectID, "permissions": map[string]any{"secrets": []string{"get"}}}}})
+	for i, role := range []struct {
+		who     posterntest.Principal
+		actions map[string]any
+	}{
+		{reader, map[string]any{"dataActions": []string{"Microsoft.KeyVault/vaults/secrets/getSecret/action", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"}}},
+		{mover, map[string]any{"actions": []string{"Microsoft.KeyVault/vaults/*", "Microsoft.Authorization/*", "Microsoft.Resources/subscriptions/read"}}},
+	} {
+		name := "5ce00000-0000-4000-8000-00000000000" + string(rune('1'+i))
+		if status, text := p.Do(http.MethodPut, p.ManagementURL+sub+"/providers/Microsoft.Authorization/roleDefinitions/"+name+"?api-version=2022-04-01", map[string]any{"properties": map[string]any{
+			"roleName": role.who.ClientID, "type": "CustomRole", "assignableScopes": []string{sub}, "permissions": []any{role.actions}}}); status/100 != 2 {
+			t.Fatalf("the role = %d %s", status, text)
+		}
+		assign(t, p, sub, name, role.who.ObjectID, i+1)
+	}
+	env := []string{"AZURE_TENANT_ID=" + p.TenantID, "AZURE_CLIENT_ID=" + mover.ClientID, "AZURE_CLIENT_SECRET=" + mover.Secret}
+	code, out, errs := runs(p, env, "migrate", "access-policies", "--data", p.Data, "--vault", "custom", "--apply")
+	if code != ExitOK || !strings.Contains(out, "  assign  nothing\n") || !strings.Contains(out, "  gained  SecretList SecretListVersions SecretListDeleted\n") || !strings.Contains(errs, "0 role assignments were made") {
+		t.Errorf("with custom roles = exit %d %s%s", code, out, errs)
+	}
+	if status, _ := ask(t, p, reader, kv.URL+"/secrets/db?api-version=7.4"); status != http.StatusNotFound {
+		t.Errorf("the reader afterwards = %d, want %d: the secret is not there, and not refused", status, http.StatusNotFound)
+	}
+}
