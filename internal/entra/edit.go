@@ -28,13 +28,18 @@ var (
 // Editor changes the directory. Every change is one transaction of the store.
 type Editor struct {
 	*Directory
-	note func(tx *store.Tx, operation string, p Principal)
+	note func(tx *store.Tx, operation string, p Principal) error
+	done func() error // after a change was committed, when it is not nil
 }
 
 // Edit is an editor; note, when it is not nil, adds to the transaction of
 // each change: the record of what was done to whom.
 func (d *Directory) Edit(note func(tx *store.Tx, operation string, p Principal)) *Editor {
-	return &Editor{d, note}
+	e := &Editor{Directory: d}
+	if note != nil {
+		e.note = func(tx *store.Tx, operation string, p Principal) error { note(tx, operation, p); return nil }
+	}
+	return e
 }
 
 // edit is one change: fn returns the object that it was about.
@@ -46,12 +51,15 @@ func (e *Editor) edit(ctx context.Context, operation string, fn func(next *state
 			return err
 		}
 		if e.note != nil && len(tx.Operations) > 0 {
-			e.note(tx, operation, about)
+			return e.note(tx, operation, about)
 		}
 		return nil
 	})
 	if err != nil {
 		return Principal{}, err
+	}
+	if e.done != nil {
+		return about, e.done()
 	}
 	return about, nil
 }

@@ -13,6 +13,7 @@ import (
 	"postern/access"
 	"postern/internal/fault"
 	"postern/internal/names"
+	"postern/internal/store"
 )
 
 // The limits of Graph (getByIds takes up to 1,000 ids, as the service does).
@@ -26,15 +27,22 @@ type graph struct {
 	directory *Directory
 	names     *names.Names
 	verifier  *Verifier
+	record    Recorder
 }
+
+// Recorder puts the record of a change by a caller of Graph into the change's
+// transaction; what it returns is called once that is committed. An error
+// keeps the change from being made.
+type Recorder func(tx *store.Tx, r *http.Request, by *Identity, operation string, p Principal) (done func() error, err error)
 
 // Graph answers what az and Terraform ask of graph.microsoft.com: users,
 // groups, applications, service principals, their credentials. Every
 // principal of a tenant may read the objects of its tenant, and of no other.
 // Its administrators may change all of them; who registered an application
-// may change that and its service principal.
-func (d *Directory) Graph(n *names.Names, verify *Verifier) http.Handler {
-	return &graph{directory: d, names: n, verifier: verify}
+// may change that and its service principal. Changes are recorded by record;
+// nil records nothing.
+func (d *Directory) Graph(n *names.Names, verify *Verifier, record Recorder) http.Handler {
+	return &graph{directory: d, names: n, verifier: verify, record: record}
 }
 
 // ServeHTTP authenticates the caller and finds the route.
@@ -252,8 +260,18 @@ func (c *graphCall) change(o any, object access.GUID, route string, rest []strin
 	return noSegment(c.r.URL.Path)
 }
 
-// edit is the editor of the directory.
-func (c *graphCall) edit() *Editor { return c.directory.Edit(nil) }
+// edit is an editor of the directory that records what it changes.
+func (c *graphCall) edit() *Editor {
+	e := c.directory.Edit(nil)
+	if c.record == nil {
+		return e
+	}
+	e.note = func(tx *store.Tx, operation string, p Principal) (err error) {
+		e.done, err = c.record(tx, c.r, c.caller, operation, p)
+		return err
+	}
+	return e
+}
 
 // done is 204, or why not.
 func (c *graphCall) done(err error) error {

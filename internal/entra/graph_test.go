@@ -14,7 +14,7 @@ const graphURL = "https://graph.microsoft.com"
 
 func TestGraph(t *testing.T) {
 	w := newWorld(t)
-	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)))
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), nil)
 	bob, _, err := w.CreateServicePrincipal(t.Context(), w.home.ID, "O'Brien's")
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func asList(v any) []any { list, _ := v.([]any); return list }
 
 func TestGraphByIDs(t *testing.T) {
 	w := newWorld(t)
-	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)))
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), nil)
 	alice, stranger := w.alice.Object.String(), w.stranger.Object.String()
 	many := strings.TrimSuffix(strings.Repeat(`"`+alice+`",`, maxIDs+1), ",")
 	for _, row := range []struct {
@@ -105,7 +105,7 @@ func TestGraphByIDs(t *testing.T) {
 
 func TestGraphRefused(t *testing.T) {
 	w := newWorld(t)
-	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)))
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), nil)
 	good := w.bearer(t, w.alice, graphURL)
 	sp := "/v1.0/servicePrincipals"
 	for _, row := range []struct {

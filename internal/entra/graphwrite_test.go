@@ -2,12 +2,15 @@ package entra
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"postern/access"
+	"postern/internal/store"
 )
 
 // TestGraphWrites is what az and Terraform do to the directory, in order:
@@ -15,7 +18,7 @@ import (
 // earlier answer.
 func TestGraphWrites(t *testing.T) {
 	w := newWorld(t)
-	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)))
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), nil)
 	if err := w.Edit(nil).SetAdministrator(t.Context(), w.alice.Object, true); err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +110,48 @@ func TestGraphWrites(t *testing.T) {
 	}
 }
 
+// TestGraphRecords: a change through Graph is recorded with who made it, in
+// its transaction; one that cannot be recorded is not made.
+func TestGraphRecords(t *testing.T) {
+	w := newWorld(t)
+	var recorded []string
+	done, broken := 0, error(nil)
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), func(tx *store.Tx, _ *http.Request, by *Identity, operation string, p Principal) (func() error, error) {
+		recorded = append(recorded, by.ObjectID+" "+operation+" "+p.DisplayName)
+		tx.Put("j/"+p.Object.String(), nil)
+		return func() error { done++; return nil }, broken
+	})
+	if err := w.Edit(nil).SetAdministrator(t.Context(), w.alice.Object, true); err != nil {
+		t.Fatal(err)
+	}
+	create := func() int {
+		r := httptest.NewRequest("POST", graphURL+"/v1.0/groups", strings.NewReader(`{"displayName":"readers"}`))
+		r.Header.Set("Authorization", w.bearer(t, w.alice, graphURL))
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec.Code
+	}
+	if got := create(); got != 201 || done != 1 || fmt.Sprint(recorded) != "["+w.alice.Object.String()+" CreateGroup readers]" {
+		t.Errorf("create = %d, recorded %v, done %d times", got, recorded, done)
+	}
+	broken = errors.New("no room")
+	if got := create(); got != 500 || done != 1 {
+		t.Errorf("create without a record = %d, done %d times", got, done)
+	}
+	if _, ok := w.PrincipalByName(w.home.ID, "readers"); !ok {
+		t.Error("there are two groups, want the recorded one alone")
+	}
+	items, err := w.store.Range(t.Context(), "j/", "", 0)
+	if err != nil || len(items) != 1 {
+		t.Errorf("records in the store: %d, %v", len(items), err)
+	}
+}
+
 // TestGraphOwners: who registered an application may change it; others may
 // not, and nobody sees into another tenant.
 func TestGraphOwners(t *testing.T) {
 	w := newWorld(t)
-	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)))
+	h := w.Graph(testName, w.Verifier(GraphAudiences(testName)), nil)
 	e, ctx := w.Edit(nil), t.Context()
 	mine := must(e.CreateApplication(ctx, w.home.ID, "mine", true, w.alice.Object))(t)
 	other := must(e.CreateApplication(ctx, w.home.ID, "other", false, access.GUID{}))(t)

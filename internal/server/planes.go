@@ -92,7 +92,7 @@ func (s *Server) planes(prof *profile.Profile) http.Handler {
 	h := &hosts{names: s.names, count: s.metrics}
 	h.planes[names.None] = http.HandlerFunc(s.misdirected)
 	h.planes[names.Login] = s.directory.Login(s.names, s.options.Log)
-	h.planes[names.Graph] = s.directory.Graph(s.names, s.directory.Verifier(entra.GraphAudiences(s.names)))
+	h.planes[names.Graph] = s.directory.Graph(s.names, s.directory.Verifier(entra.GraphAudiences(s.names)), s.recordDirectory)
 	h.planes[names.Management] = s.management(prof)
 	h.planes[names.Vault] = keyvault.Handler(keyvault.Deps{
 		Snapshot: s.estate.Effective, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
