@@ -162,6 +162,9 @@ func whoReader(p *who.Path) string {
 	if p.Reader == who.Itself && p.Others {
 		return "itself, or another principal"
 	}
+	if !p.To.IsZero() {
+		return p.To.String()
+	}
 	return p.Reader.String()
 }
 
@@ -183,6 +186,7 @@ type (
 	jsonWhoPath struct {
 		Reader   string        `json:"reader"`
 		Others   bool          `json:"others,omitempty"`
+		To       string        `json:"objectId,omitempty"`
 		Template bool          `json:"template,omitempty"`
 		Right    string        `json:"right,omitempty"`
 		Object   string        `json:"object,omitempty"`
@@ -217,7 +221,7 @@ func (x whoView) json(out io.Writer) error {
 		finding := jsonWhoFinding{Principals: jsonPeople(f.Principals), Now: f.Now()}
 		for k := range f.Paths {
 			p := &f.Paths[k]
-			path := jsonWhoPath{Reader: p.Reader.String(), Others: p.Others, Template: p.Template, Object: p.Object, Steps: []jsonWhoStep{},
+			path := jsonWhoPath{Reader: p.Reader.String(), Others: p.Others, To: p.To.String(), Template: p.Template, Object: p.Object, Steps: []jsonWhoStep{},
 				Origins: p.Origins.Words(), Guard: p.Guard()}
 			for _, s := range p.Steps() {
 				path.Steps = append(path.Steps, jsonWhoStep{s.Write.String(), s.Action, s.Scope, s.Role, s.Text, s.Guard})

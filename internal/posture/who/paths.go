@@ -84,6 +84,14 @@ func (y *asking) paths(c *class) []Path {
 			all = append(all, o)
 		}
 	}
+	for _, id := range c.named() {
+		one := y.principal(id, y.home(y.vault))
+		for _, o := range y.joined(Another, y.permission(c, Another, &one), y.network(c, &one)) {
+			if o.To = id; len(o.plan) > 0 && !reached.Holds(o.Origins) {
+				all = append(all, o)
+			}
+		}
+	}
 	all = append(all, y.joined(Foreign, y.permission(c, Foreign, foreigner), y.network(c, foreigner))...)
 	if h := y.holder; h != nil && h != c {
 		all = append(all, y.opening(c, &h.principals[0], reached)...)
@@ -92,6 +100,20 @@ func (y *asking) paths(c *class) []Path {
 		all[i].vault, all[i].operation = y.vault, y.question.Operation
 	}
 	return all
+}
+
+// named are the ids in the conditions of a class: the principals that a
+// constrained writer may be left to name, among others.
+func (c *class) named() []access.GUID {
+	var list []access.GUID
+	for _, a := range c.assigned {
+		for _, word := range strings.FieldsFunc(a.condition, func(r rune) bool { return strings.ContainsRune(" {}()',\t\n", r) }) {
+			if id, err := access.ParseGUID(word); err == nil && id != c.principals[0].Object && !slices.Contains(list, id) {
+				list = append(list, id)
+			}
+		}
+	}
+	return list
 }
 
 // opening is the ways that open the network for those who hold the right,

@@ -87,6 +87,9 @@ type Path struct {
 	// Others is true when the same steps let any other principal of the
 	// vault's tenant in.
 	Others bool
+	// To is the one principal of the vault's tenant that is let in, where the
+	// writer may not choose; zero elsewhere.
+	To access.GUID
 	// Template is true when the objects are read by a template deployment,
 	// which hands the value to the template.
 	Template bool

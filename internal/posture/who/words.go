@@ -64,6 +64,8 @@ func (p *Path) forWhom() string {
 		return "itself"
 	case p.Reader == Foreign:
 		return "a principal of the other tenant"
+	case !p.To.IsZero():
+		return p.To.String()
 	}
 	return "a principal of its choice"
 }
