@@ -279,7 +279,7 @@ func (x *exchange) refuse(w http.ResponseWriter) {
 	if x.target.route == nil && x.decision.Gate == access.GatePermission {
 		refusal = x.target.missing()
 	} else {
-		refusal = Refusal(View{Vault: x.vault, Family: x.family, Audience: x.id.Audience, Header: x.id.Header, Claims: x.id.Claims},
+		refusal = Refusal(View{Vault: x.vault, Family: x.family, Audience: x.id.Audience, Header: x.id.Header, Issuer: x.id.Issuer, Claims: x.id.Claims},
 			&x.call.Request, x.decision)
 	}
 	if x.decision.Reason == access.Throttled && x.RetryAfter != nil {

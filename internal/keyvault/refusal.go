@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ type View struct {
 	// Audience and Header are what the token said, for the texts that
 	// repeat it: the claim aud, and the first part of the token.
 	Audience, Header string
+	// Issuer is the claim iss of the token; "" is that of the tenant.
+	Issuer string
 	// Claims is the claims request that a new token must satisfy, when the
 	// one that came was revoked.
 	Claims string
@@ -77,7 +80,7 @@ func (v View) unauthorized(c *access.Caller, why access.Reason) *fault.Error {
 		text = textNoToken
 	case why == access.WrongTenant:
 		expected := append([]string{issuer(v.Vault.Rules.Tenant)}, serviceIssuers...)
-		text = fill(textIssuer, "{expected}", strings.Join(expected, ", "), "{found}", issuer(c.Tenant))
+		text = fill(textIssuer, "{expected}", strings.Join(expected, ", "), "{found}", cmp.Or(v.Issuer, issuer(c.Tenant)))
 	case c.Token == access.TokenWrongAudience:
 		text = fill(textAudience, "{expected}", v.Family.VaultResource(), "{found}", v.Audience)
 	case c.Token == access.TokenUnknownKey:
