@@ -1,16 +1,23 @@
-// Package entra is the directory: tenants, the service principals in them
-// and their secrets, the tokens it issues for them and the verification of
-// those tokens.
+// Package entra is the directory: tenants, the users, groups, applications
+// and service principals in them and what they prove themselves with, the
+// tokens it issues for them and the verification of those tokens.
 //
 // A Directory is kept in the store under "d/", every value sealed and bound
 // to its key. What is read on the way of a request is an immutable state
 // behind one atomic pointer; changes go through one writer, store first.
 //
-// Login answers as login.microsoftonline.com does for clients of the client
-// credentials flow, Graph as graph.microsoft.com does for the few questions
-// of the az CLI. A Verifier says of an Authorization header what is known of
-// its caller; it never fails and never decides, and only a token that this
-// directory signed can come out as valid.
+// Login answers as login.microsoftonline.com does: to applications that come
+// with a secret, with an assertion by their certificate or with a token of an
+// issuer that they are federated with, and to people at a terminal (device
+// code, refresh). Graph answers as graph.microsoft.com does to az and
+// Terraform. It knows one role: the administrators of a tenant may change all
+// of it, who registered an application may change that, others may read.
+//
+// A Verifier says of an Authorization header what is known of its caller; it
+// never fails and never decides, and only a token that this directory or a
+// configured issuer signed can come out as valid. Revoking somebody's sessions ends the tokens
+// from before at once: the answer is a claims challenge (continuous access
+// evaluation), and a client that understands it comes back with a new one.
 package entra
 
 import (
