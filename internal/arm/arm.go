@@ -73,6 +73,9 @@ type Deps struct {
 	// of a principal ("ServicePrincipal", "User", "Group").
 	Tenants   func() []Tenant
 	Principal func(tenant, object access.GUID) (kind string, ok bool)
+	// Groups are the groups that a principal is in, through others too; nil
+	// knows none.
+	Groups func(object access.GUID) []access.GUID
 	// Manage begins the change of the directory that belongs to a change of
 	// the estate; nil for a plane without managed identities.
 	Manage func(*store.Tx) *entra.Managing

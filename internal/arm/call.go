@@ -284,6 +284,14 @@ func (c *Call) Principal(tenant, object access.GUID) (string, bool) {
 	return c.plane.deps.Principal(tenant, object)
 }
 
+// Groups are the groups that a principal is in, through others too.
+func (c *Call) Groups(object access.GUID) []access.GUID {
+	if c.plane.deps.Groups == nil {
+		return nil
+	}
+	return c.plane.deps.Groups(object)
+}
+
 // Identifier is 32 random hex digits.
 func (c *Call) Identifier() (string, error) { return c.plane.identifier() }
 

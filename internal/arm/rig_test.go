@@ -62,6 +62,8 @@ type rig struct {
 	who    map[string]entra.Principal
 	tokens map[string]string
 	host   string
+	// groups are those of the principals.
+	groups map[access.GUID][]access.GUID
 	// fault becomes of the next commit of a resource, once.
 	fault atomic.Int32
 }
@@ -112,7 +114,7 @@ func newRig(t *testing.T, prof *profile.Profile) *rig {
 		Principal: func(tenant, object access.GUID) (string, bool) {
 			p, ok := r.directory.PrincipalByObject(object)
 			return "ServicePrincipal", ok && p.Tenant == tenant
-		}}, resources.Provider(), keyvault.Provider(), nsp.Vaults(), authorization.Provider(), management.Provider())
+		}, Groups: func(object access.GUID) []access.GUID { return r.groups[object] }}, resources.Provider(), keyvault.Provider(), nsp.Vaults(), authorization.Provider(), management.Provider())
 	r.server = httptest.NewTLSServer(r.plane)
 	t.Cleanup(r.server.Close)
 	r.subscription(sub, r.tenant)

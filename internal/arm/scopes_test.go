@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"postern/access"
 	"postern/internal/profile"
 	"postern/internal/roles"
 )
@@ -287,6 +288,14 @@ func TestListsOfAssignments(t *testing.T) {
 		}
 	}
 	r.refused("stranger", "GET", inSub+"/providers/Microsoft.Authorization/roleAssignments", "", 403, "AuthorizationFailed", "roleAssignments/read")
+	r.groups = map[access.GUID][]access.GUID{r.who["contributor"].Object: {r.who["stranger"].Object}}
+	for filter, want := range map[string]int{"assignedTo('": 2, "principalId eq '": 1} {
+		filter += r.who["contributor"].Object.String() + "'" + strings.Repeat(")", strings.Count(filter, "("))
+		a := r.ok("owner", "GET", theVault+"/providers/Microsoft.Authorization/roleAssignments?$filter="+url.QueryEscape("atScope() and "+filter), "", 200)
+		if got := len(a.items()); got != want {
+			t.Errorf("assignments with %q, one of them a group's = %d, want %d", filter, got, want)
+		}
+	}
 }
 
 // TestDataAccessAdministrator: the role assigns what its condition lists,

@@ -2,6 +2,7 @@ package authorization
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"postern/access"
@@ -26,9 +27,8 @@ func listAssignments(c *arm.Call) (*arm.Answer, error) {
 			if t.Name == "atScope" {
 				return s.Covers(res.Scope(), c.Place(scope))
 			}
-			// assignedTo means the principal itself: whose groups it is in is
-			// not known here.
-			return strings.EqualFold(arm.Document(res).Object("properties").Text("principalId"), strings.Trim(t.Value, "{}"))
+			principal := arm.Document(res).Object("properties").Text("principalId")
+			return strings.EqualFold(principal, strings.Trim(t.Value, "{}")) || t.Name == "assignedTo" && throughGroup(c, principal, t.Value)
 		}) {
 			list = append(list, res)
 		}
@@ -38,6 +38,13 @@ func listAssignments(c *arm.Call) (*arm.Answer, error) {
 		return nil, err
 	}
 	return arm.MapPage(answer, arm.Document), nil
+}
+
+// throughGroup reports whether what is assigned to a group is somebody's.
+func throughGroup(c *arm.Call, group, who string) bool {
+	object, err := access.ParseGUID(strings.Trim(who, "{}"))
+	g, bad := access.ParseGUID(group)
+	return err == nil && bad == nil && slices.Contains(c.Groups(object), g)
 }
 
 // find is the assignment of the path: at the very scope.
