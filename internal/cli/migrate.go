@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 	"postern/internal/posture/migrate"
 	"postern/internal/posture/report"
 	"postern/internal/profile"
+	"postern/internal/server"
 )
 
 func newMigrateCommand(w *world) *cobra.Command {
@@ -34,6 +36,10 @@ type migration struct {
 	vault, tenant, output    string
 	apply, least, acceptLoss bool
 	notes                    []string
+	// delay is how long a role assignment takes to count, young when the last
+	// of those that were read began to be under way.
+	delay time.Duration
+	young time.Time
 }
 
 var migrationForms = []string{"text", "json", "az", "bicep", "terraform"}
@@ -51,7 +57,8 @@ with an application, and entries of another tenant, have no equivalent.
 
 Nothing is changed without --apply. With it the role assignments are made
 first, and enableRbacAuthorization is set when all of them are there. Before
-the first write it is checked that the caller may make them all.
+the first write it is checked that the caller may make them all. On a server
+that takes its time until assignments count, the same command is given twice.
 
 The exit code is 0 when nobody loses anything, 1 when somebody would, and 2
 when something could not be read.`,
@@ -210,6 +217,9 @@ func (m *migration) propose(resources []*iac.Resource) (*estate.Snapshot, *migra
 		switch {
 		case r.Type == iac.TypeRoleAssignment && r.ID != "":
 			assignments++
+			if at, err := time.Parse(time.RFC3339, r.Property("createdOn").Text); err == nil && at.After(m.young) {
+				m.young = at
+			}
 			fallthrough
 		case r.ID != "" && strings.HasPrefix(strings.ToLower(r.Type), "microsoft.authorization/"):
 			list = append(list, &estate.Resource{ID: r.ID, Type: r.Type, Name: r.ID[strings.LastIndexByte(r.ID, '/')+1:], Body: body, Source: r.Body.At.String()})
@@ -284,12 +294,29 @@ func (m *migration) write(ctx context.Context, client *live.Client, s *estate.Sn
 	if err := m.may(ctx, client, s, p, known); err != nil {
 		return err
 	}
+	if m.data != "" {
+		info, err := server.ReadInfo(m.data)
+		if err != nil {
+			return usage(err, "")
+		}
+		m.delay = info.Propagation.RoleAssignment
+	} else {
+		m.world.note("role assignments may take some minutes to count; until then nobody holds them")
+	}
 	id := p.Vault.Rules.ID
 	for i, a := range p.Assignments() {
 		if err := client.Assign(ctx, id, a.Name, a.Role.Name, a.Principal, known[a.Principal].Type); err != nil {
 			return failure(fmt.Errorf("assigning %s to %s: %w", a.Role.RoleName, a.Principal, err),
 				fmt.Sprintf("%d role assignments were made, which do not count yet; the vault goes by access policies as before", i))
 		}
+	}
+	if len(p.Assignments()) > 0 {
+		m.young = time.Now()
+	}
+	if counts := m.young.Add(m.delay); m.delay > 0 && counts.After(time.Now()) {
+		m.world.progress()("")
+		return failure(fmt.Errorf("the role assignments are there and count from %s on; the vault goes by access policies until then", counts.UTC().Format(time.DateTime)),
+			"the same command, then, sets enableRbacAuthorization")
 	}
 	if err := client.UseRoles(ctx, id); err != nil {
 		return failure(fmt.Errorf("setting enableRbacAuthorization: %w", err), "the role assignments were made; the vault goes by access policies as before")

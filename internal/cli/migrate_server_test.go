@@ -138,3 +138,21 @@ func TestMigrateCustomRole(t *testing.T) {
 		t.Errorf("the reader afterwards = %d, want %d: the secret is not there, and not refused", status, http.StatusNotFound)
 	}
 }
+
+// TestMigrateWaits: where role assignments take time until they count, the
+// model is not changed before they do: nobody is without both.
+func TestMigrateWaits(t *testing.T) {
+	p := posterntest.Start(t, posterntest.WithSetting("propagation.roleAssignment", "1h"))
+	reader := p.CreatePrincipal("reader")
+	kv := p.CreateVault("slow", map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{map[string]any{"tenantId": p.TenantID,
+		"objectId": reader.ObjectID, "permissions": map[string]any{"secrets": []string{"get", "list"}}}}})
+	for range 2 {
+		code, out, errs := runs(p, nil, "migrate", "access-policies", "--data", p.Data, "--vault", "slow", "--apply")
+		if code != ExitFindings || !strings.Contains(errs, "the vault goes by access policies until then") {
+			t.Errorf("--apply = exit %d %s%s, want to be told to wait", code, out, errs)
+		}
+		if status, _ := ask(t, p, reader, kv.URL+"/secrets?api-version=7.4"); status != http.StatusOK {
+			t.Errorf("meanwhile the reader gets %d, want %d", status, http.StatusOK)
+		}
+	}
+}
