@@ -18,9 +18,9 @@ func (p *Postern) Identity() string {
 // of a site, by its ARM id.
 func (p *Postern) SiteEnvironment(id string) map[string]string {
 	p.t.Helper()
-	env, err := p.server.SiteEnvironment(context.Background(), id)
+	env, err := p.Operator().Site(context.Background(), id)
 	if err != nil {
 		p.t.Fatalf("posterntest: %v", err)
 	}
-	return env
+	return map[string]string{"IDENTITY_ENDPOINT": env.Endpoint, "IDENTITY_HEADER": env.Header}
 }

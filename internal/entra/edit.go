@@ -363,6 +363,9 @@ func (e *Editor) Delete(ctx context.Context, object access.GUID) error {
 		if p == nil {
 			return Principal{}, ErrNotFound
 		}
+		if p.managed != nil {
+			return Principal{}, ErrManaged
+		}
 		return p.Principal, e.forget(next, tx, p)
 	})
 	return err

@@ -9,6 +9,7 @@
 package operator
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/json"
@@ -122,6 +123,8 @@ type Deps struct {
 	Place func(name string) (*Place, error)
 	// Way tells where a host leads.
 	Way func(Way) Lead
+	// Site is the environment of a site's programs.
+	Site func(ctx context.Context, id string) (SiteEnvironment, error)
 	// PassThrough are the hosts that the CONNECT proxy carries besides the
 	// server's own.
 	PassThrough func() []string
@@ -143,6 +146,7 @@ func Handler(d Deps) http.Handler {
 	route(a, mux, "POST /v1/places", a.places)
 	route(a, mux, "POST /v1/directory", a.directory)
 	route(a, mux, "POST /v1/ways", a.way)
+	route(a, mux, "POST /v1/sites", a.site)
 	route(a, mux, "POST /v1/denies", a.deny)
 	route(a, mux, "POST /v1/denies/{name}/remove", a.removeDeny)
 	return mux

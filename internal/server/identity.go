@@ -17,6 +17,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/estate"
 	"postern/internal/identityendpoint"
+	"postern/internal/operator"
 	"postern/internal/store"
 )
 
@@ -84,18 +85,18 @@ func siteHeader(key []byte, site *estate.Resource) string {
 
 // SiteEnvironment is what App Service puts into the environment of a site's
 // programs: IDENTITY_ENDPOINT and IDENTITY_HEADER.
-func (s *Server) SiteEnvironment(ctx context.Context, id string) (map[string]string, error) {
+func (s *Server) SiteEnvironment(ctx context.Context, id string) (operator.SiteEnvironment, error) {
 	site, ok := s.estate.Snapshot().Resource(id)
 	if !ok || site.Type != armworkload.TypeSite {
-		return nil, fmt.Errorf("there is no site %s", id)
+		return operator.SiteEnvironment{}, fmt.Errorf("there is no site %s", id)
 	}
 	if s.identityAt == nil {
-		return nil, errors.New("the endpoints of managed identities are off (identity.listen)")
+		return operator.SiteEnvironment{}, errors.New("the endpoints of managed identities are off (identity.listen)")
 	}
 	key, err := s.siteKey(ctx)
 	if err != nil {
-		return nil, err
+		return operator.SiteEnvironment{}, err
 	}
-	return map[string]string{"IDENTITY_ENDPOINT": "http://" + s.identityAt.Addr().String() + identityendpoint.AppServicePath,
-		"IDENTITY_HEADER": siteHeader(key, site)}, nil
+	return operator.SiteEnvironment{Endpoint: "http://" + s.identityAt.Addr().String() + identityendpoint.AppServicePath,
+		Header: siteHeader(key, site)}, nil
 }

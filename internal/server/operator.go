@@ -38,7 +38,7 @@ func (s *Server) operatorAPI() operator.Deps {
 	tenant, _ := access.ParseGUID(s.admin.TenantID)
 	return operator.Deps{Platform: s.platform, Directory: s.directory, Journal: s.journal, Trusted: prof.TrustedServices, Tenant: tenant,
 		Estate: s.estate, Identifier: func() (string, error) { return newGUID(s.options.Random) },
-		Place: s.place, Way: s.way, PassThrough: s.proxy.PassThrough, Now: s.options.Now, Log: s.options.Log}
+		Place: s.place, Way: s.way, Site: s.SiteEnvironment, PassThrough: s.proxy.PassThrough, Now: s.options.Now, Log: s.options.Log}
 }
 
 // place finds a place on the networks by its name.
