@@ -41,7 +41,7 @@ type Config struct {
 	Profile     string      `yaml:"profile" env:"POSTERN_PROFILE" flag:"profile" doc:"What the service is held to: azure (the service of today) or documents."`
 	Throttle    Throttle    `yaml:"throttle"`
 	// Issuers is checked by the directory, which knows what it can trust.
-	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none). README, Foreign issuers."`
+	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none): foreign-issuers.md."`
 	Journal Journal  `yaml:"journal"`
 	Log     Log      `yaml:"log"`
 }

@@ -217,6 +217,10 @@ func TestForeignTokens(t *testing.T) {
 	if got := f.verify.Verify(f.bearer(t, f.alice, vaultAudience)).Token; got != access.TokenValid {
 		t.Errorf("Verify(a token of this directory) = %v", got)
 	}
+	header := "Bearer " + rs()
+	if got := testing.AllocsPerRun(100, func() { f.verify.Verify(header) }); got != 0 {
+		t.Errorf("Verify of a foreign token that is known: %v allocations, want 0", got)
+	}
 }
 
 // TestForeignCallers: who a token is about, by provider and mapping.
