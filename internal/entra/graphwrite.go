@@ -70,7 +70,7 @@ func wrong(err error) error {
 			return fault.New(http.StatusConflict, "Request_MultipleObjectsWithSameKeyValue", "Another object with the same value for property already exists.").Because(err)
 		}
 	}
-	for _, known := range []error{ErrName, ErrUPN, ErrPassword, ErrSecrets, ErrCertificate, ErrFederation, ErrLife, ErrSingleTenant} {
+	for _, known := range []error{ErrName, ErrUPN, ErrPassword, ErrSecrets, ErrCertificate, ErrFederation, ErrManaged, ErrLife, ErrSingleTenant} {
 		if errors.Is(err, known) {
 			return fault.New(http.StatusBadRequest, "Request_BadRequest", "%s", strings.TrimPrefix(known.Error(), "entra: "))
 		}

@@ -116,7 +116,7 @@ func explainDirectory(err error) error {
 	if errors.As(err, &told) {
 		return err
 	}
-	for _, known := range []error{entra.ErrName, entra.ErrUPN, entra.ErrPassword, entra.ErrCertificate, entra.ErrFederation, entra.ErrIssuer, entra.ErrLife,
+	for _, known := range []error{entra.ErrName, entra.ErrUPN, entra.ErrPassword, entra.ErrCertificate, entra.ErrFederation, entra.ErrManaged, entra.ErrIssuer, entra.ErrLife,
 		entra.ErrMember, entra.ErrSingleTenant, entra.ErrExists, entra.ErrUserTaken, entra.ErrTaken, entra.ErrSecrets, entra.ErrNotFound, entra.ErrNoPrincipal, entra.ErrNoTenant} {
 		if errors.Is(err, known) {
 			return wrong(http.StatusBadRequest, "", "%s", strings.TrimPrefix(known.Error(), "entra: "))
