@@ -106,8 +106,9 @@ func (e *environment) print(sh shell, info *server.Info, dir string) error {
 		// and private names need no resolver.
 		set("HTTPS_PROXY", info.ProxyURL())
 		set("https_proxy", info.ProxyURL())
-		set("NO_PROXY", "")
-		set("no_proxy", "")
+		// The identity endpoint of a machine is asked directly.
+		set("NO_PROXY", "169.254.169.254")
+		set("no_proxy", "169.254.169.254")
 	case e.public:
 		return failure(errors.New("the public names need the CONNECT proxy, and it is off"), "start the server with --proxy HOST:PORT")
 	}
