@@ -12,7 +12,7 @@ import (
 )
 
 // fewestCases is how many cases the corpus holds at least.
-const fewestCases = 150
+const fewestCases = 460
 
 // corpusCase is one case of testdata/corpus: an estate, one request, what is
 // to come of it, and the sentence it comes from.
@@ -249,6 +249,8 @@ func TestCorpusIsStrict(t *testing.T) {
 		{"ip 203.0.113.7", "assign alice no-such-role vault"},
 		{"ip 203.0.113.7", "assign mallory secrets-user vault"},
 		{"ip 203.0.113.7", "assign alice secrets-user vault sometimes"},
+		{"ip 203.0.113.7", "assign alice secrets-user vault if nothing"},
+		{"ip 203.0.113.7", "condition c 'a' StringEquals"},
 		{"ip 203.0.113.7", "deny alice secrets-user vault unless bob"},
 		{"ip 203.0.113.7", "policy alice secrets=get,fetch"},
 		{"ip 203.0.113.7", "policy alice storage=get"},

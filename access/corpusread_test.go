@@ -11,13 +11,14 @@ import (
 type reader struct {
 	c     corpusCase
 	roles map[string]*Role
+	said  map[string]*Condition
 	vault bool
 	err   error
 }
 
 // parseCase reads one case. Everything it does not know is an error.
 func parseCase(text string) (corpusCase, error) {
-	rd := &reader{roles: map[string]*Role{}}
+	rd := &reader{roles: map[string]*Role{}, said: map[string]*Condition{}}
 	rd.c.rules = &Rules{ID: corpusVault, Name: "myvault"}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -55,7 +56,7 @@ func (rd *reader) line(word string, args []string) {
 	}{
 		"vault": {4, 5, rd.readVault}, "ip": {1, 1, rd.readIP}, "subnet": {1, 1, rd.readSubnet}, "endpoint": {2, 2, rd.readEndpoint},
 		"perimeter": {1, 2, rd.readPerimeter}, "perimeter-ip": {1, 1, rd.readPerimeterIP}, "perimeter-subscription": {1, 1, rd.readPerimeterSubscription},
-		"trusted": {1, 9, rd.readTrusted}, "role": {2, 9, rd.readRole}, "assign": {3, 4, rd.readAssign}, "deny": {3, 5, rd.readDeny},
+		"trusted": {1, 9, rd.readTrusted}, "role": {2, 9, rd.readRole}, "condition": {2, 99, rd.readCondition}, "assign": {3, 5, rd.readAssign}, "deny": {3, 5, rd.readDeny},
 		"policy": {1, 6, rd.readPolicy}, "request": {2, 12, rd.readRequest}, "want": {5, 6, rd.readWant},
 	}[word]
 	switch {
@@ -222,10 +223,22 @@ func (rd *reader) scope(s string) string {
 	return scope
 }
 
+// readCondition: condition NAME TEXT….
+func (rd *reader) readCondition(args []string) {
+	c, err := ParseCondition(strings.Join(args[1:], " "))
+	if err != nil {
+		rd.fail("%v", err)
+	}
+	rd.said[args[0]] = c
+}
+
 func (rd *reader) readAssign(args []string) {
 	a := Assignment{Principal: rd.principal(args[0]), Role: rd.role(args[1]), Scope: rd.scope(args[2])}
-	if len(args) == 4 {
-		rd.one("word", args[3], "conditional")
+	switch {
+	case len(args) == 5 && args[3] == "if":
+		a.Condition = look(rd, "condition", args[4], rd.said)
+	case len(args) > 3:
+		rd.one("word", args[len(args)-1], "conditional")
 		a.Conditional = true
 	}
 	rd.c.rules.Assignments = append(rd.c.rules.Assignments, a)
