@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -177,12 +178,18 @@ func (rd *reader) readRole(args []string) {
 	r := &Role{Name: args[0]}
 	for _, a := range args[1:] {
 		action := strings.Replace(a[1:], "~", vaults, 1)
-		switch a[0] {
-		case '+':
+		switch more := len(r.More) - 1; {
+		case a == "|":
+			r.More = append(r.More, Permissions{})
+		case more >= 0 && a[0] == '+':
+			r.More[more].DataActions = append(r.More[more].DataActions, action)
+		case more >= 0 && a[0] == '-':
+			r.More[more].NotDataActions = append(r.More[more].NotDataActions, action)
+		case a[0] == '+':
 			r.DataActions = append(r.DataActions, action)
-		case '-':
+		case a[0] == '-':
 			r.NotDataActions = append(r.NotDataActions, action)
-		case '!':
+		case a[0] == '!' && more < 0:
 			r.Actions = append(r.Actions, action)
 		default:
 			rd.fail("action %q wants + or - or ! before it", a)
@@ -341,6 +348,14 @@ func (rd *reader) attribute(r *Request, key, value string) {
 	case "groups":
 		for _, g := range strings.Split(value, ",") {
 			r.Caller.Groups = append(r.Caller.Groups, look(rd, "group", g, corpusGroups))
+		}
+	case "strangers":
+		n, err := strconv.ParseUint(value, 10, 8)
+		if err != nil {
+			rd.fail("%v", err)
+		}
+		for i := range n {
+			r.Caller.Groups = append(r.Caller.Groups, number(9, byte(i)))
 		}
 	case "compute":
 		if r.Origin.Service = value; !slices.ContainsFunc(corpusTrusted, func(s TrustedService) bool { return s.Name == value }) {
