@@ -52,6 +52,7 @@ bench: build
 	@go run ./bench -postern bin/postern
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 	@POSTERN_KILL_ROUNDS=1000 go test -count 1 -run '^TestKill$$' -v -timeout 60m ./internal/journal
+	@POSTERN_ESTATES=1000000 go test -count 1 -run '^TestDecideIsWhatTheDocumentsSay$$' -v -timeout 60m ./access
 
 # Runs every fuzz target for FUZZTIME.
 fuzz:
