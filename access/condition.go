@@ -226,15 +226,21 @@ func (c *compare) value(f *facts) logic {
 	if as == nil {
 		return left(a)
 	}
-	result := logicOf(!c.anyLeft)
-	for _, x := range as {
-		switch t := left(x); {
-		case t == unknown:
-			return unknown
-		case c.anyLeft && t == yes:
-			return yes
-		case !c.anyLeft && t == no:
-			return no
+	return among(len(as), c.anyLeft, func(i int) logic { return left(as[i]) })
+}
+
+// among is whether a test holds for one (any) or for each of so many values.
+// The order of the values does not matter: one that decides, decides, and
+// only without it one that cannot be told leaves the whole untold.
+func among(n int, any bool, test func(i int) logic) logic {
+	decisive := logicOf(any)
+	result := decisive.not()
+	for i := range n {
+		switch test(i) {
+		case decisive:
+			return decisive
+		case unknown:
+			result = unknown
 		}
 	}
 	return result
@@ -245,17 +251,7 @@ func overRight(c *compare, x, b string, bs []string) logic {
 	if bs == nil {
 		return c.one(x, b)
 	}
-	for _, y := range bs {
-		switch t := c.one(x, y); {
-		case t == unknown:
-			return unknown
-		case c.anyWith && t == yes:
-			return yes
-		case !c.anyWith && t == no:
-			return no
-		}
-	}
-	return logicOf(!c.anyWith)
+	return among(len(bs), c.anyWith, func(i int) logic { return c.one(x, bs[i]) })
 }
 
 func (c *compare) one(x, y string) logic {

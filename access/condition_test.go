@@ -61,6 +61,11 @@ func TestConditions(t *testing.T) {
 		{"@Environment[UtcNow] DateTimeGreaterThan 'x' OR true BoolEquals true", SecretGet, "x", false},
 		{"@Principal[a:b] StringEquals 'x' || true BoolEquals true", SecretGet, "x", true},
 		{"true BoolEquals false && @Principal[a:b] StringEquals 'x'", SecretGet, "x", false},
+		{"{'x', 5} ForAnyOfAnyValues:NumericEquals 5", SecretGet, "x", true},
+		{"{5, 'x'} ForAnyOfAnyValues:NumericEquals 5", SecretGet, "x", true},
+		{"{'x', 4} ForAllOfAnyValues:NumericEquals 5", SecretGet, "x", false},
+		{"!({'x', 4} ForAllOfAnyValues:NumericEquals 5)", SecretGet, "x", true},
+		{"!({'x', 5} ForAllOfAnyValues:NumericEquals 5)", SecretGet, "x", false},
 		{"'it''s' StringEquals 'it''s'", SecretGet, "x", true},
 	} {
 		condition, err := ParseCondition(c.condition)
@@ -122,6 +127,12 @@ func TestConditionsAllocateNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { v.Decide(r) }); n != 0 {
 		t.Errorf("Decide with conditions allocates %v times, want 0", n)
+	}
+	f := secretFacts("v", r)
+	for _, c := range conditions {
+		if n := testing.AllocsPerRun(100, func() { c.holds(&f) }); n != 0 {
+			t.Errorf("%s allocates %v times, want 0", c, n)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package posterntest
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -130,5 +131,29 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("retryAfter %s: %d with Retry-After %q, want 429 with %q", c.seconds, answer.StatusCode, got, c.want)
 		}
 		p.Stop()
+	}
+}
+
+// TestMetrics: the counters are on a listener of their own.
+func TestMetrics(t *testing.T) {
+	p := Start(t, WithMetrics())
+	kv := p.CreateVault("kv1")
+	p.DoAs("", "GET", kv.URL+"/secrets/a?api-version=7.4", nil)
+	answer, err := http.Get(p.Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`postern_decisions_total{reason="NoToken"} 1`, `postern_requests_total{plane="vault"} 1`, "postern_journal_broken 0", "postern_vaults 1"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if status, _ := p.Do("GET", p.ManagementURL+"/metrics?api-version=2020-01-01", nil); status == http.StatusOK {
+		t.Error("the metrics are served to everybody who reaches the vaults")
 	}
 }
