@@ -15,7 +15,7 @@ import (
 // command of a transcript that is not in the guide says so.
 func TestWordForWord(t *testing.T) {
 	later := strings.Split(strings.TrimSpace(read(t, "later")), "\n")
-	t.Logf("note: az, not run, because what they configure comes with a later issue: %s", strings.Join(later, "; "))
+	t.Logf("note: az, not run, because postern does not have what they configure yet: %s", strings.Join(later, "; "))
 	for _, number := range []string{"000", "001", "002", "003"} {
 		guide := document(t, number)
 		if guide == "" {
