@@ -96,9 +96,3 @@ func (d *Definition) ID() string { return "/providers/" + Type + "/" + d.Name }
 // under a condition are left out: whoever cannot evaluate the condition
 // grants nothing by them. It must not be changed.
 func (d *Definition) Role() *access.Role { return d.role }
-
-// MayAssign reports whether the condition of this definition lets a holder
-// assign, or take away, the role definition with this GUID.
-func (d *Definition) MayAssign(guid string) bool {
-	return slices.Contains(d.Delegates, strings.ToLower(guid))
-}

@@ -157,16 +157,11 @@ func change(c *arm.Call, sent *ordered.Object, patching bool) (*arm.Answer, erro
 
 // create makes a new identity and its principal.
 func create(c *arm.Call, s *estate.Snapshot, d *estate.Draft, sent *ordered.Object, tags map[string]string) (*estate.Resource, *ordered.Object, error) {
-	where := sent.Text("location")
-	known, ok := region.Find(where)
-	switch {
-	case where == "":
-		return nil, nil, fault.New(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
-	case !ok:
-		return nil, nil, fault.New(http.StatusBadRequest, "LocationNotAvailableForResourceType", "The provided location '%.80s' is not available for"+
-			" resource type '%s'. List of available regions for the resource type is '%s'.", where, Type, region.List())
+	where, err := c.Location(Type, sent, nil)
+	if err != nil {
+		return nil, nil, err
 	}
-	res := &estate.Resource{ID: arm.NewID(c, s, Type, c.Vars["identity"]), Type: Type, Name: c.Vars["identity"], Location: known.Name,
+	res := &estate.Resource{ID: arm.NewID(c, s, Type, c.Vars["identity"]), Type: Type, Name: c.Vars["identity"], Location: where,
 		Tags: tags, Created: c.Now, Changed: c.Now}
 	m, err := c.Managed(d)
 	if err != nil {

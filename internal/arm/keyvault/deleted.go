@@ -138,7 +138,7 @@ func recoverVault(c *arm.Call, sent *ordered.Object) (*arm.Answer, error) {
 			return nil, fault.New(http.StatusBadRequest, "SoftDeletedVaultDoesNotExist", "A soft deleted vault with the given name does not"+
 				" exist. Ensure that the name for the vault that is being attempted to recover is in a recoverable state.")
 		}
-		if _, err := location(c, sent, res); err != nil {
+		if _, err := c.Location(estate.TypeVault, sent, res); err != nil {
 			return nil, err
 		}
 		next := *res

@@ -8,7 +8,6 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/region"
 )
 
 // notFound is the answer for a resource of a group that does not exist.
@@ -88,29 +87,6 @@ func page(c *arm.Call, list []*estate.Resource, body func(*estate.Resource) *ord
 		return nil, err
 	}
 	return arm.MapPage(answer, body), nil
-}
-
-// location checks the location of a request against that of the vault, if
-// there is one.
-func location(c *arm.Call, sent *ordered.Object, old *estate.Resource) (string, error) {
-	name := sent.Text("location")
-	if old != nil {
-		if name != "" && !region.Same(name, old.Location) {
-			return "", fault.New(http.StatusConflict, "InvalidResourceLocation", "The resource '%s' already exists in location '%s' in resource"+
-				" group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.",
-				old.Name, old.Location, c.Vars["group"], name)
-		}
-		return old.Location, nil
-	}
-	if name == "" {
-		return "", fault.New(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
-	}
-	known, ok := region.Find(name)
-	if !ok {
-		return "", fault.New(http.StatusBadRequest, "LocationNotAvailableForResourceType", "The provided location '%s' is not available for"+
-			" resource type 'Microsoft.KeyVault/vaults'. List of available regions for the resource type is '%s'.", name, region.List())
-	}
-	return known.Name, nil
 }
 
 // putVault creates a vault or replaces its configuration (spec:
@@ -209,7 +185,7 @@ func patchVault(c *arm.Call) (*arm.Answer, error) {
 // write makes the resource of a document: sent with everything that is the
 // server's own put over it, and with the properties checked and complete.
 func write(c *arm.Call, s *estate.Snapshot, sent, properties *ordered.Object, old *estate.Resource) (*estate.Resource, error) {
-	place, err := location(c, sent, old)
+	place, err := c.Location(estate.TypeVault, sent, old)
 	if err != nil {
 		return nil, err
 	}

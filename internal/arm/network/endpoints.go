@@ -44,7 +44,7 @@ func putEndpoint(c *arm.Call) (*arm.Answer, error) {
 		if !exists {
 			old = nil
 		}
-		place, err := location(c, estate.TypePrivateEndpoint, sent, old)
+		place, err := c.Location(estate.TypePrivateEndpoint, sent, old)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,6 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/region"
 )
 
 const (
@@ -162,29 +161,6 @@ func answer(status int, doc *ordered.Object) *arm.Answer {
 		a.Header = http.Header{"Etag": {tag}}
 	}
 	return a
-}
-
-// location checks the location of a request against that of the resource,
-// if there is one.
-func location(c *arm.Call, typ string, sent *ordered.Object, old *estate.Resource) (string, error) {
-	name := sent.Text("location")
-	if old != nil {
-		if name != "" && !region.Same(name, old.Location) {
-			return "", fault.New(http.StatusConflict, "InvalidResourceLocation", "The resource '%s' already exists in location '%s' in resource"+
-				" group '%s'. A resource with the same name cannot be created in location '%s'. Please select a new resource name.",
-				old.Name, old.Location, c.Vars["group"], name)
-		}
-		return old.Location, nil
-	}
-	if name == "" {
-		return "", fault.New(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
-	}
-	known, ok := region.Find(name)
-	if !ok {
-		return "", fault.New(http.StatusBadRequest, "LocationNotAvailableForResourceType", "The provided location '%s' is not available for"+
-			" resource type '%s'. List of available regions for the resource type is '%s'.", name, typ, region.List())
-	}
-	return known.Name, nil
 }
 
 // checkName checks the name of a resource of this provider: 1 to 80

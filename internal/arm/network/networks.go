@@ -76,7 +76,7 @@ func putNetwork(c *arm.Call) (*arm.Answer, error) {
 		if exists {
 			status, *next = http.StatusOK, *old
 		}
-		if next.Location, err = location(c, estate.TypeVirtualNetwork, sent, old); err != nil {
+		if next.Location, err = c.Location(estate.TypeVirtualNetwork, sent, old); err != nil {
 			return nil, err
 		}
 		if next.Tags, err = arm.Tags(sent); err != nil {

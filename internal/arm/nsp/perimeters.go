@@ -9,29 +9,7 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/region"
 )
-
-// location checks the location of a perimeter against that of the one that
-// is there.
-func location(c *arm.Call, sent *ordered.Object, old *estate.Resource) (string, error) {
-	name := sent.Text("location")
-	known, ok := region.Find(name)
-	switch {
-	case old != nil && name != "" && !region.Same(name, old.Location):
-		return "", fault.New(http.StatusConflict, "InvalidResourceLocation", "The resource '%s' already exists in location '%s' in resource"+
-			" group '%s'. A resource with the same name cannot be created in location '%.80s'. Please select a new resource name.",
-			old.Name, old.Location, c.Vars["group"], name)
-	case old != nil:
-		return old.Location, nil
-	case name == "":
-		return "", fault.New(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
-	case !ok:
-		return "", fault.New(http.StatusBadRequest, "LocationNotAvailableForResourceType", "The provided location '%.80s' is not available for"+
-			" resource type '%s'. List of available regions for the resource type is '%s'.", name, estate.TypePerimeter, region.List())
-	}
-	return known.Name, nil
-}
 
 // putPerimeter creates a perimeter or replaces its tags (spec:
 // NetworkSecurityPerimeters_CreateOrUpdate; 200 for both is recorded).
@@ -71,7 +49,7 @@ func changePerimeter(c *arm.Call, sent *ordered.Object, patch bool) (*arm.Answer
 		if err != nil && patch {
 			return nil, err
 		}
-		where, err := location(c, sent, old)
+		where, err := c.Location(estate.TypePerimeter, sent, old)
 		if err != nil {
 			return nil, err
 		}

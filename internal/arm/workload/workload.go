@@ -18,7 +18,6 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/ordered"
-	"postern/internal/region"
 )
 
 // The types of resource.
@@ -124,7 +123,7 @@ func (k kind) change(c *arm.Call, sent *ordered.Object, patching bool) (*arm.Ans
 		if err != nil && patching {
 			return nil, err
 		}
-		where, err := k.location(c, sent, old)
+		where, err := c.Location(k.typ, sent, old)
 		if err != nil {
 			return nil, err
 		}
@@ -158,27 +157,6 @@ func (k kind) change(c *arm.Call, sent *ordered.Object, patching bool) (*arm.Ans
 		d.Put(next)
 		return &arm.Answer{Status: status, Body: doc}, nil
 	})
-}
-
-// location checks the location of a workload against that of the one that is
-// there.
-func (k kind) location(c *arm.Call, sent *ordered.Object, old *estate.Resource) (string, error) {
-	where := sent.Text("location")
-	known, ok := region.Find(where)
-	switch {
-	case old != nil && where != "" && !region.Same(where, old.Location):
-		return "", fault.New(http.StatusConflict, "InvalidResourceLocation", "The resource '%s' already exists in location '%s' in resource"+
-			" group '%s'. A resource with the same name cannot be created in location '%.80s'. Please select a new resource name.",
-			old.Name, old.Location, c.Vars["group"], where)
-	case old != nil:
-		return old.Location, nil
-	case where == "":
-		return "", fault.New(http.StatusBadRequest, "LocationRequired", "The location property is required for this definition.")
-	case !ok:
-		return "", fault.New(http.StatusBadRequest, "LocationNotAvailableForResourceType", "The provided location '%.80s' is not available for"+
-			" resource type '%s'. List of available regions for the resource type is '%s'.", where, k.typ, region.List())
-	}
-	return known.Name, nil
 }
 
 // frame puts into a document what is not the client's to say.
