@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -157,3 +158,40 @@ func TestMetrics(t *testing.T) {
 		t.Error("the metrics are served to everybody who reaches the vaults")
 	}
 }
+
+// TestForeignHostIsLogged: a request to a name that is not the server's is
+// in nobody's journal, but in the server's log, and bounded there.
+func TestForeignHostIsLogged(t *testing.T) {
+	var log lockedLog
+	p := Start(t, WithLog(&log))
+	r, err := http.NewRequest("GET", p.VaultURL("kv1")+"/secrets/a?api-version=7.4", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = strings.Repeat("x", 1000) + ".example.test"
+	answer, err := p.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	p.Stop()
+	text := log.text()
+	if answer.StatusCode != http.StatusMisdirectedRequest || !strings.Contains(text, "no such host") || strings.Contains(text, strings.Repeat("x", 300)) {
+		t.Errorf("answered %d, logged %q", answer.StatusCode, text)
+	}
+}
+
+// lockedLog is a log that several goroutines write.
+type lockedLog struct {
+	mu  sync.Mutex // guards buf
+	buf strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lockedLog) text() string { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }

@@ -82,6 +82,8 @@ func (s *Server) misdirected(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `"OK"`)
 		return
 	}
+	// It belongs to no vault's log; the server's has it.
+	s.options.Log.Info("no such host", "host", r.Host[:min(len(r.Host), 256)], "from", r.RemoteAddr)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(e.ARM())
