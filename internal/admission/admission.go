@@ -184,6 +184,13 @@ type Grant struct {
 // Expect says with which status a change will be answered; 200 unless said.
 func (g *Grant) Expect(status int) { g.status = status }
 
+// Spend takes what an operation costs beyond the one unit that Admit has
+// taken, where that is known only now: the cost of a key depends on its type.
+// False means that the budget is used up, and nothing was taken.
+func (g *Grant) Spend(cost throttle.Cost) bool {
+	return cost <= throttle.Plain || g.controller.budget().Take(account(g.vault), cost-throttle.Plain)
+}
+
 // Key seals what is stored of the vault.
 func (g *Grant) Key() *seal.Key { return g.space.key }
 

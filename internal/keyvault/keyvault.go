@@ -30,6 +30,7 @@ import (
 	"postern/internal/fault"
 	"postern/internal/journal"
 	"postern/internal/names"
+	"postern/internal/throttle"
 	"postern/internal/vault"
 )
 
@@ -201,7 +202,7 @@ func (x *exchange) identify() {
 	x.call.Vault, x.call.Record = x.vault, &x.record
 	x.call.Request.Caller = x.id.Caller
 	x.query = readQuery(r.URL.RawQuery)
-	if x.target.route != nil {
+	if x.target.exists() {
 		x.call.Request.Operation = x.target.route.Operation
 		x.call.Request.Object = strings.ToLower(x.target.validName())
 	}
@@ -235,7 +236,7 @@ func (x *exchange) identify() {
 // nameObject puts into the record which object was asked for, unless a
 // handler has already said more exactly which one it was.
 func (x *exchange) nameObject() {
-	if x.record.ID == "" && x.target.name != "" && x.target.route != nil {
+	if x.record.ID == "" && x.target.name != "" && x.target.exists() {
 		most := maxLogged
 		if x.id.Token != access.TokenValid {
 			most = maxStranger
@@ -276,7 +277,7 @@ func (x *exchange) serve(b []byte) ([]byte, int, error) {
 // is told so.
 func (x *exchange) refuse(w http.ResponseWriter) {
 	var refusal *fault.Error
-	if x.target.route == nil && x.decision.Gate == access.GatePermission {
+	if !x.target.exists() && x.decision.Gate == access.GatePermission {
 		refusal = x.target.missing()
 	} else {
 		refusal = Refusal(View{Vault: x.vault, Family: x.family, Audience: x.id.Audience, Header: x.id.Header, Issuer: x.id.Issuer, Claims: x.id.Claims},
@@ -325,6 +326,15 @@ func (x *exchange) internal(err error) *fault.Error {
 		return outOfService
 	}
 	return fault.Of(err)
+}
+
+// spend takes the cost of the operation from the budgets; its error is the
+// answer when they are used up.
+func (x *exchange) spend(cost throttle.Cost) error {
+	if x.grant.Spend(cost) {
+		return nil
+	}
+	return throttled
 }
 
 // newID is 32 random hex digits: a version.

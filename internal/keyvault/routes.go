@@ -15,9 +15,10 @@ import (
 // the explanation and the tests of coverage are made of.
 type Route struct {
 	Method string
-	// Pattern is the path of the specification. A last {version} may be left
-	// out: that is the latest one.
-	Pattern   string
+	// Pattern is the path of the specification. A {version} may be left out:
+	// that is the latest one.
+	Pattern string
+	// Operation is access.NoOperation where a vault has no such thing.
 	Operation access.Operation
 	// Since is the first api-version that has it.
 	Since apiVersion
@@ -26,6 +27,8 @@ type Route struct {
 
 	serve func(x *exchange, b []byte) ([]byte, int, error)
 	parts []string
+	// versioned is whether the pattern has a {version}.
+	versioned bool
 }
 
 const (
@@ -38,9 +41,9 @@ const (
 	bodyRestore = vault.MaxBlob/3*4 + 4096
 )
 
-// routes is the table (spec: Secrets, 12 operations). Where two rows fit a
-// path the earlier one wins.
-var routes = [...]Route{
+// secretRoutes are the rows of Secrets in the specification, 12 operations.
+// Where two rows fit a path the earlier one wins.
+var secretRoutes = []Route{
 	{Method: "GET", Pattern: "/secrets", Operation: access.SecretList, serve: listSecrets},
 	{Method: "PUT", Pattern: "/secrets/{name}", Operation: access.SecretSet, Body: bodySet, serve: setSecret},
 	{Method: "DELETE", Pattern: "/secrets/{name}", Operation: access.SecretDelete, serve: deleteSecret},
@@ -55,6 +58,18 @@ var routes = [...]Route{
 	{Method: "POST", Pattern: "/deletedsecrets/{name}/recover", Operation: access.SecretRecover, serve: recoverSecret},
 }
 
+// hardwareRoutes are the operations that only a managed HSM has. No right
+// allows them on a vault, and whoever has passed the other gates is told so.
+var hardwareRoutes = []Route{
+	{Method: "POST", Pattern: "/rng"},
+	{Method: "GET", Pattern: "/keys/{name}/{version}/attestation"},
+	{Method: "POST", Pattern: "/keys/{name}/{version}/securewrapkey"},
+	{Method: "POST", Pattern: "/keys/{name}/{version}/secureunwrapkey"},
+}
+
+// routes is the whole table.
+var routes = slices.Concat(hardwareRoutes, secretRoutes, keyRoutes, certificateRoutes)
+
 // roots finds the rows of a path by its first segment.
 var roots = map[string][]*Route{}
 
@@ -62,12 +77,13 @@ func init() {
 	for i := range routes {
 		r := &routes[i]
 		r.parts = strings.Split(r.Pattern[1:], "/")
+		r.versioned = slices.Contains(r.parts, "{version}")
 		roots[r.parts[0]] = append(roots[r.parts[0]], r)
 	}
 }
 
-// Routes are the rows of the table.
-func Routes() []Route { return slices.Clone(routes[:]) }
+// Routes are the rows of the operations that a vault has.
+func Routes() []Route { return slices.Concat(secretRoutes, keyRoutes, certificateRoutes) }
 
 // maxSegments is more than any route has.
 const maxSegments = 5
@@ -157,11 +173,17 @@ func split(u *url.URL, segments *[maxSegments]string) (n int, ok bool) {
 // match compares the segments with the row; the first is known to fit.
 func (r *Route) match(segments []string) (name, version string, ok bool) {
 	missing := len(r.parts) - len(segments)
-	if missing != 0 && (missing != 1 || r.parts[len(r.parts)-1] != "{version}") {
+	if missing != 0 && (missing != 1 || !r.versioned) {
 		return "", "", false
 	}
-	for i, s := range segments[1:] {
-		switch part := r.parts[i+1]; part {
+	at := 1
+	for _, part := range r.parts[1:] {
+		if part == "{version}" && missing == 1 {
+			continue
+		}
+		s := segments[at]
+		at++
+		switch part {
 		case "{name}":
 			name = s
 		case "{version}":
@@ -188,14 +210,20 @@ func (t *target) validName() string {
 
 // auditName is the operation in the log.
 func (t *target) auditName() string {
-	if t.route == nil {
+	if !t.exists() {
 		return "Unknown"
 	}
 	return t.route.Operation.String()
 }
 
+// exists reports whether a vault has the operation.
+func (t *target) exists() bool { return t.route != nil && t.route.Operation != access.NoOperation }
+
 // missing says that there is no such operation.
 func (t *target) missing() *fault.Error {
+	if t.route != nil {
+		return hardwareOnly
+	}
 	if len(t.allow) > 0 {
 		return methodNotAllowed(t.method, t.allow)
 	}

@@ -17,19 +17,19 @@ import (
 
 // The codes of errors and inner errors.
 const (
-	codeUnauthorized   = "Unauthorized"
-	codeForbidden      = "Forbidden"
-	codeBadParameter   = "BadParameter"
-	codeSecretNotFound = "SecretNotFound"
-	codeConflict       = "Conflict"
-	codeThrottled      = "Throttled"
-	codeNotAllowed     = "MethodNotAllowed"
-	codeMalformed      = "Malformed backup blob"
+	codeUnauthorized = "Unauthorized"
+	codeForbidden    = "Forbidden"
+	codeBadParameter = "BadParameter"
+	codeNotFound     = "NotFound" // behind the kind: SecretNotFound
+	codeConflict     = "Conflict"
+	codeThrottled    = "Throttled"
+	codeNotAllowed   = "MethodNotAllowed"
+	codeMalformed    = "Malformed backup blob"
 
 	innerFirewall   = "ForbiddenByFirewall"
 	innerConnection = "ForbiddenByConnection"
 	innerRBAC       = "ForbiddenByRbac"
-	innerDisabled   = "SecretDisabled"
+	innerDisabled   = "Disabled" // behind the kind: SecretDisabled
 	innerDeleted    = "ObjectIsDeletedButRecoverable"
 
 	// innerPolicy is what newer records have; older ones have AccessDenied.
@@ -91,13 +91,14 @@ const (
 var throttled = fault.New(http.StatusTooManyRequests, codeThrottled,
 	"Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached")
 
-// 4xx of objects.
+// 4xx of objects. {kind} is the word of the kind, {Kind} the same with a
+// capital letter.
 const (
-	textSecretNotFound = "A secret with (name/id) {id} was not found in this key vault. If you recently deleted this secret you may be able to " +
+	textNotFound = "A {kind} with (name/id) {id} was not found in this key vault. If you recently deleted this {kind} you may be able to " +
 		"recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
-	textDeletedNotFound = "Deleted Secret not found: {id}"
-	textDisabled        = "Operation get is not allowed on a disabled secret."
-	textIsDeleted       = "Secret {id} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret " +
+	textDeletedNotFound = "Deleted {Kind} not found: {id}"
+	textDisabled        = "Operation {operation} is not allowed on a disabled {kind}."
+	textIsDeleted       = "{Kind} {id} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the {kind} " +
 		"can only be recovered or purged."
 	textProtected = `Operation "purge" is not allowed because purge protection is enabled for this vault. ` +
 		"Key Vault service will automatically purge it after the retention period has passed.\r\nVault: {vault}"
@@ -106,6 +107,14 @@ const (
 	textInvalidName     = "The request URI contains an invalid name: {id}"
 	textNotAllowed      = "HTTP {method} not allowed"
 )
+
+// kindWords are the words of the kinds of object in codes and texts.
+var kindWords = map[access.Kind]struct{ lower, upper string }{
+	access.KindNone:        {"object", "Object"},
+	access.KindSecret:      {"secret", "Secret"},
+	access.KindKey:         {"key", "Key"},
+	access.KindCertificate: {"certificate", "Certificate"},
+}
 
 // Own choices. The service's texts, and for some its codes and statuses, are
 // not known.
@@ -119,6 +128,7 @@ var (
 	bodyTooLarge = fault.New(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 		"The body of the request is larger than this operation allows.")
 	unreadableBody = fault.New(http.StatusBadRequest, codeBadParameter, "The body of the request could not be read.")
+	hardwareOnly   = fault.New(http.StatusBadRequest, codeBadParameter, "The operation is available on a managed HSM only; this is a vault.")
 	noSuchPath     = fault.New(http.StatusNotFound, "NotFound", "There is no such operation.")
 	outOfService   = fault.New(http.StatusServiceUnavailable, "ServiceUnavailable",
 		"The audit log cannot be written; nothing is served until it can.")
@@ -127,9 +137,9 @@ var (
 )
 
 const (
-	textTooMany   = "Secret {id} has more than 500 versions, or is too large, and cannot be backed up."
-	textExists    = "Secret {id} exists already; a backup can be restored only where its name is free."
-	textContended = "Secret {id} is being changed by other requests; retry later."
+	textTooMany   = "{Kind} {id} has more than 500 versions, or is too large, and cannot be backed up."
+	textExists    = "{Kind} {id} exists already; a backup can be restored only where its name is free."
+	textContended = "{Kind} {id} is being changed by other requests; retry later."
 )
 
 // noSuchVault answers for a name that no vault has; in the public cloud the
@@ -182,28 +192,31 @@ func (x *exchange) fault(err error) *fault.Error {
 	if !errors.As(err, &refusal) {
 		return fault.Of(err)
 	}
+	info := x.target.route.Operation.Info()
+	kind := kindWords[info.Kind]
 	id := x.target.name
 	if x.target.version != "" {
 		id += "/" + cut(x.target.version, maxEcho)
 	}
 	made := func(status int, code, inner, text string) *fault.Error {
-		return &fault.Error{Status: status, Code: code, Inner: inner, Message: fill(text, "{id}", id, "{vault}", place(x.vault))}
+		return &fault.Error{Status: status, Code: code, Inner: inner, Message: fill(text, "{kind}", kind.lower, "{Kind}", kind.upper, "{id}", id,
+			"{vault}", place(x.vault), "{operation}", info.Permission)}
 	}
 	switch refusal {
 	case vault.NotFound:
-		return made(http.StatusNotFound, codeSecretNotFound, "", textSecretNotFound)
+		return made(http.StatusNotFound, kind.upper+codeNotFound, "", textNotFound)
 	case vault.NotDeleted:
-		// A recovery answers with the text of a live secret.
-		if x.target.route.Operation == access.SecretRecover {
-			return made(http.StatusNotFound, codeSecretNotFound, "", textSecretNotFound)
+		// A recovery answers with the text of a live object.
+		if strings.HasSuffix(x.target.route.Pattern, "/recover") {
+			return made(http.StatusNotFound, kind.upper+codeNotFound, "", textNotFound)
 		}
-		return made(http.StatusNotFound, codeSecretNotFound, "", textDeletedNotFound)
+		return made(http.StatusNotFound, kind.upper+codeNotFound, "", textDeletedNotFound)
 	case vault.IsDeleted:
 		return made(http.StatusConflict, codeConflict, innerDeleted, textIsDeleted)
 	case vault.Exists:
 		return made(http.StatusConflict, codeConflict, "", textExists)
 	case vault.Disabled:
-		return made(http.StatusForbidden, codeForbidden, innerDisabled, textDisabled)
+		return made(http.StatusForbidden, codeForbidden, kind.upper+innerDisabled, textDisabled)
 	case vault.Protected:
 		return made(http.StatusForbidden, codeForbidden, "", textProtected)
 	case vault.TooManyVersions:

@@ -47,6 +47,10 @@ func TestFind(t *testing.T) {
 		{"GET", "/keys/a", "404"},
 		{"GET", "/secrets/a/b/c", "404"},
 		{"GET", "/secrets/a/b/c/d/e/f", "404"},
+		{"POST", "/rng", "managed HSM"},
+		{"GET", "/keys/a/attestation", "managed HSM"},
+		{"GET", "/keys/a/b/attestation", "managed HSM"},
+		{"POST", "/keys/a//securewrapkey", "managed HSM"},
 		{"GET", "/a/../secrets/a", "404"},
 	} {
 		u := must(url.ParseRequestURI(tt.path))
@@ -55,6 +59,8 @@ func TestFind(t *testing.T) {
 		switch {
 		case target.health:
 			got = "health"
+		case target.route != nil && !target.exists():
+			got = "managed HSM"
 		case target.route != nil:
 			got = strings.TrimSpace(target.route.Operation.String() + " " + strings.TrimSpace(target.name+" "+target.version))
 		case len(target.allow) > 0:
@@ -93,6 +99,8 @@ func TestShape(t *testing.T) {
 		{"GET", "/secrets/" + strings.Repeat("a", 128) + "?api-version=7.4", 400},
 		{"GET", "/secrets/a/b/c?api-version=7.4", 404},
 		{"GET", "/?api-version=7.4", 404},
+		{"POST", "/rng?api-version=7.4", 400},
+		{"GET", "/keys/a/b/attestation?api-version=7.6", 400},
 		{"POST", "/secrets/a?api-version=7.4", 405},
 		{"PUT", "/secrets/?api-version=7.4", 405},
 		{"PUT", "/secrets/a?api-version=7.4", 400},

@@ -1,0 +1,4 @@
+package keyvault
+
+// certificateRoutes are the rows of Certificates in the specification.
+var certificateRoutes = []Route{}
