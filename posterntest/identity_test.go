@@ -153,6 +153,10 @@ func TestWorkloadIdentities(t *testing.T) {
 	if _, h := put("PUT", nil); h.Identity.PrincipalID != principal {
 		t.Errorf("a document that does not mention the identity changed it: %+v", h)
 	}
+	status, text = p.Do("GET", p.inGroup(machines+"vm")+"/providers/Microsoft.ManagedIdentity/identities/default"+identityVersion, nil)
+	if h := read(t, text).Properties; status != 200 || h.PrincipalID != principal || h.ClientID == "" || h.ClientID == principal || h.TenantID != p.TenantID {
+		t.Errorf("identities/default = %d %s", status, text)
+	}
 	_, both := put("PATCH", map[string]any{"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": map[string]any{a: map[string]any{}}})
 	if both.Identity.PrincipalID != principal || both.Identity.UserAssigned[a].PrincipalID != one.PrincipalID || both.Identity.UserAssigned[a].ClientID != one.ClientID {
 		t.Errorf("both: %+v", both)
@@ -165,6 +169,9 @@ func TestWorkloadIdentities(t *testing.T) {
 	}
 	if p.assignable(principal) {
 		t.Error("the principal of the machine outlived SystemAssigned")
+	}
+	if status, text = p.Do("GET", p.inGroup(machines+"vm")+"/providers/Microsoft.ManagedIdentity/identities/default"+identityVersion, nil); status != 404 {
+		t.Errorf("identities/default without SystemAssigned = %d %s, want 404", status, text)
 	}
 	for _, tt := range []any{map[string]any{"type": "Nonsense"}, map[string]any{"type": "UserAssigned"}, "SystemAssigned",
 		map[string]any{"type": "SystemAssigned", "userAssignedIdentities": map[string]any{a: map[string]any{}}},

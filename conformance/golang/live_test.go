@@ -12,8 +12,8 @@ import (
 	"postern/conformance/lab"
 )
 
-// The module whose own suite is run; go.mod names its version.
-const module = "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+// The SDK's modules; go.mod names their versions.
+const sdk = "github.com/Azure/azure-sdk-for-go/sdk/"
 
 // The tests of the suite that reach the service; the others talk to
 // themselves.
@@ -23,7 +23,7 @@ var live = []string{"TestBackupRestore", "TestCRUD", "TestListDeletedSecrets", "
 // with its own dependencies, and runs it in its live mode by the public
 // names.
 func TestLiveSuite(t *testing.T) {
-	dir, suite := compile(t)
+	dir, suite := compile(t, "security/keyvault/azsecrets")
 	p := lab.Start(t)
 	p.Vault(t, "azsecrets", nil)
 	c := p.Client(t, lab.Public)
@@ -48,12 +48,12 @@ func TestLiveSuite(t *testing.T) {
 	}
 }
 
-// compile makes a writable copy of the module in the cache and the suite's
-// program.
-func compile(t *testing.T) (dir, suite string) {
+// compile makes a writable copy of a module of the SDK in the cache and the
+// program of its own suite.
+func compile(t *testing.T, module string) (dir, suite string) {
 	t.Helper()
-	source := strings.TrimSpace(lab.Do(t, 5*time.Minute, "", "go", "list", "-m", "-f", "{{.Dir}}", module))
-	defer lab.Lock(t, "azsecrets")()
+	source := strings.TrimSpace(lab.Do(t, 5*time.Minute, "", "go", "list", "-m", "-f", "{{.Dir}}", sdk+module))
+	defer lab.Lock(t, strings.ReplaceAll(module, "/", "-"))()
 	dir = filepath.Join(lab.Cache(t, "golang"), filepath.Base(source))
 	suite = filepath.Join(dir, "suite.test")
 	if _, err := os.Stat(dir); err != nil {

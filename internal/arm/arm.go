@@ -76,6 +76,8 @@ type Deps struct {
 	// Groups are the groups that a principal is in, through others too; nil
 	// knows none.
 	Groups func(object access.GUID) []access.GUID
+	// Application is that of a service principal.
+	Application func(object access.GUID) (app access.GUID, ok bool)
 	// Manage begins the change of the directory that belongs to a change of
 	// the estate; nil for a plane without managed identities.
 	Manage func(*store.Tx) *entra.Managing

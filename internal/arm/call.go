@@ -284,6 +284,14 @@ func (c *Call) Principal(tenant, object access.GUID) (string, bool) {
 	return c.plane.deps.Principal(tenant, object)
 }
 
+// Application is that of a service principal.
+func (c *Call) Application(object access.GUID) (access.GUID, bool) {
+	if c.plane.deps.Application == nil {
+		return access.GUID{}, false
+	}
+	return c.plane.deps.Application(object)
+}
+
 // Groups are the groups that a principal is in, through others too.
 func (c *Call) Groups(object access.GUID) []access.GUID {
 	if c.plane.deps.Groups == nil {

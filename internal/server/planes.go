@@ -121,6 +121,10 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			p, ok := s.directory.PrincipalByObject(object)
 			return string(p.Kind), ok && p.Tenant == tenant
 		},
+		Application: func(object access.GUID) (access.GUID, bool) {
+			p, ok := s.directory.PrincipalByObject(object)
+			return p.App, ok
+		},
 		Manage: s.directory.Manage, Groups: s.directory.Groups, Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
 	}, append(identityProviders(), armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(s.administrator), armmanagement.Provider(),
 		armprivatedns.Provider(),

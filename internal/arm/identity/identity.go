@@ -38,6 +38,7 @@ const (
 	read            = Type + "/read"
 	write           = Type + "/write"
 	remove          = Type + "/delete"
+	readDefault     = "Microsoft.ManagedIdentity/identities/read"
 	readFederated   = TypeFederated + "/read"
 	writeFederated  = TypeFederated + "/write"
 	deleteFederated = TypeFederated + "/delete"
@@ -47,13 +48,15 @@ const (
 var versions = []string{"2024-11-30", "2023-07-31-preview", "2023-01-31", "2022-01-31-preview", "2018-11-30", "2015-08-31-preview"}
 
 // Provider is the table of the operations (spec: ManagedIdentity.json,
-// UserAssignedIdentities and FederatedIdentityCredentials).
+// UserAssignedIdentities, FederatedIdentityCredentials, SystemAssignedIdentities
+// and Operations).
 func Provider() arm.Provider {
 	return arm.Provider{
 		Namespace: "Microsoft.ManagedIdentity",
 		Types: []arm.Type{
 			{Name: "userAssignedIdentities", APIVersions: versions, Located: true, Delete: discard},
 			{Name: "userAssignedIdentities/federatedIdentityCredentials", APIVersions: versions},
+			{Name: "identities", APIVersions: versions}, {Name: "operations", APIVersions: versions},
 		},
 		Routes: []arm.Route{
 			{Name: write, Method: http.MethodPut, Pattern: path, Action: write, Body: arm.MaxBody, Handle: put},
@@ -67,6 +70,13 @@ func Provider() arm.Provider {
 			{Name: readFederated, Method: http.MethodGet, Pattern: federatedPath, Action: readFederated, Handle: getFederated},
 			{Name: deleteFederated, Method: http.MethodDelete, Pattern: federatedPath, Action: deleteFederated, Handle: dropFederated},
 			{Name: readFederated, Method: http.MethodGet, Pattern: federatedList, Action: readFederated, Handle: allFederated},
+
+			{Name: readDefault, Method: http.MethodGet, Pattern: "{scope}/providers/Microsoft.ManagedIdentity/identities/default", Action: readDefault,
+				Scope: func(v arm.Vars) string { return v["scope"] }, Handle: getDefault},
+			{Name: "Microsoft.ManagedIdentity/operations/read", Method: http.MethodGet, Pattern: "/providers/Microsoft.ManagedIdentity/operations",
+				Handle: func(*arm.Call) (*arm.Answer, error) {
+					return arm.Operations("Microsoft Managed Identity", Provider().Routes, nil), nil
+				}},
 		},
 	}
 }

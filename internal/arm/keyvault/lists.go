@@ -63,31 +63,11 @@ func checkNameOf(c *arm.Call, typ string, taken func(name string) bool) (*arm.An
 }
 
 // listOperations lists the actions and data actions of the provider (spec:
-// Operations_List); they are no secret.
+// Operations_List).
 func listOperations(*arm.Call) (*arm.Answer, error) {
-	var list []*ordered.Object
-	seen := map[string]bool{}
-	add := func(action string, data bool) {
-		if action == "" || seen[action] {
-			return
-		}
-		seen[action] = true
-		parts := strings.Split(action, "/")
-		list = append(list, ordered.New(
-			ordered.Member{Name: "name", Value: action},
-			ordered.Member{Name: "isDataAction", Value: data},
-			ordered.Member{Name: "origin", Value: "user,system"},
-			ordered.Member{Name: "display", Value: ordered.New(
-				ordered.Member{Name: "provider", Value: "Microsoft Key Vault"},
-				ordered.Member{Name: "resource", Value: strings.Join(parts[1:len(parts)-1], "/")},
-				ordered.Member{Name: "operation", Value: parts[len(parts)-1]},
-				ordered.Member{Name: "description", Value: action})}))
-	}
-	for _, r := range Provider().Routes {
-		add(r.Action, false)
-	}
+	var data []string
 	for _, o := range access.Operations() {
-		add(o.Info().DataAction, true)
+		data = append(data, o.Info().DataAction)
 	}
-	return arm.List(list), nil
+	return arm.Operations("Microsoft Key Vault", Provider().Routes, data), nil
 }
