@@ -89,18 +89,25 @@ func (x *exchange) appendBundle(b []byte, s bundle) []byte {
 	}
 	b = appendJSON(append(b, `"id":`...), s.id)
 	b = x.appendAttributes(append(b, `,"attributes":`...), v)
-	if v.Tags != nil {
-		b = append(b, `,"tags":{`...)
-		for i, t := range v.Tags {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendJSON(append(appendJSON(b, t.Name), ':'), t.Value)
-		}
-		b = append(b, '}')
-	}
+	b = appendTags(b, v.Tags)
 	if s.previous && v.Previous != "" {
 		b = appendJSON(append(b, `,"previousVersion":`...), v.Previous)
+	}
+	return append(b, '}')
+}
+
+// appendTags writes the member tags, with a comma before it, unless there
+// are none.
+func appendTags(b []byte, tags []vault.Tag) []byte {
+	if tags == nil {
+		return b
+	}
+	b = append(b, `,"tags":{`...)
+	for i, t := range tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(appendJSON(b, t.Name), ':'), t.Value)
 	}
 	return append(b, '}')
 }

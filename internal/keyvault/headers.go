@@ -48,6 +48,8 @@ const (
 // map points into it.
 type headers struct {
 	region, request, client, network, assignment [1]string
+	// location and retryAfter are those of a long operation; "" for none.
+	location, retryAfter [1]string
 	// random is what the request's id is made of.
 	random [16]byte
 }
@@ -87,8 +89,15 @@ func (h *headers) begin(header http.Header, x *exchange) {
 	header[headerRegion] = h.region[:]
 }
 
-// allowed adds the role assignment by which the request was allowed.
+// allowed adds what a handler has said, and the role assignment by which the
+// request was allowed.
 func (h *headers) allowed(header http.Header, x *exchange) {
+	if h.location[0] != "" {
+		header["Location"] = h.location[:]
+	}
+	if h.retryAfter[0] != "" {
+		header["Retry-After"] = h.retryAfter[:]
+	}
 	if x.decision.Reason != access.ByAssignment {
 		return
 	}

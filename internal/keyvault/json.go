@@ -118,9 +118,11 @@ func (r *reader) object(member func(r *reader, name string) error) error {
 	}
 }
 
-// array reads an array and forgets it.
-func (r *reader) array() error {
-	r.take('[')
+// array reads an array; item is called for every item and reads it.
+func (r *reader) array(item func(r *reader) error) error {
+	if !r.take('[') {
+		return errType
+	}
 	if r.depth++; r.depth > maxDepth {
 		return errDepth
 	}
@@ -129,7 +131,7 @@ func (r *reader) array() error {
 		return nil
 	}
 	for {
-		if err := r.skip(); err != nil {
+		if err := item(r); err != nil {
 			return err
 		}
 		if r.take(']') {
@@ -147,7 +149,7 @@ func (r *reader) skip() error {
 	case c == '{':
 		return r.object(func(r *reader, _ string) error { return r.skip() })
 	case c == '[':
-		return r.array()
+		return r.array((*reader).skip)
 	case c == '"':
 		_, err := r.string()
 		return err
@@ -158,6 +160,16 @@ func (r *reader) skip() error {
 		return nil
 	}
 	return errSyntax
+}
+
+// raw reads any value and hands it out as it stands in the document.
+func (r *reader) raw() (string, error) {
+	r.next()
+	from := r.rest
+	if err := r.skip(); err != nil {
+		return "", err
+	}
+	return from[:len(from)-len(r.rest)], nil
 }
 
 // word consumes a literal if it is the next thing.

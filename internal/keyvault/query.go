@@ -11,13 +11,14 @@ import (
 // query is the parameters the data plane knows. All others are ignored:
 // clients send their own.
 type query struct {
-	apiVersion, maxResults, skipToken string
+	apiVersion, maxResults, skipToken         string
+	includePending, requestID, outContentType string
 	// repeated is set when api-version stands there with two values.
 	repeated bool
 }
 
 // parameters are their names, as the log needs them.
-var parameters = []string{"api-version", "maxresults", "$skiptoken"}
+var parameters = []string{"api-version", "maxresults", "$skiptoken", "includePending", "request_id", "outContentType"}
 
 // readQuery reads a query string without a map of it. Names are decoded:
 // some clients escape the hyphen. What cannot be decoded is unknown, and so
@@ -39,6 +40,12 @@ func readQuery(raw string) (q query) {
 			to = &q.maxResults
 		case "$skiptoken":
 			to = &q.skipToken
+		case "includepending":
+			to = &q.includePending
+		case "request_id":
+			to = &q.requestID
+		case "outcontenttype":
+			to = &q.outContentType
 		default:
 			continue
 		}

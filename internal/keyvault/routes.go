@@ -29,6 +29,9 @@ type Route struct {
 	parts []string
 	// versioned is whether the pattern has a {version}.
 	versioned bool
+	// collection is where the objects of the row are: the word of their kind
+	// in URLs.
+	collection string
 }
 
 const (
@@ -78,6 +81,10 @@ func init() {
 		r := &routes[i]
 		r.parts = strings.Split(r.Pattern[1:], "/")
 		r.versioned = slices.Contains(r.parts, "{version}")
+		r.collection = r.Operation.Info().Kind.String()
+		if strings.HasPrefix(r.Pattern, "/certificates/issuers/") {
+			r.collection = "certificates/issuers"
+		}
 		roots[r.parts[0]] = append(roots[r.parts[0]], r)
 	}
 }
@@ -198,7 +205,7 @@ func (r *Route) match(segments []string) (name, version string, ok bool) {
 }
 
 // kind is the word of the object's kind in URLs.
-func (t *target) kind() string { return t.route.Operation.Info().Kind.String() }
+func (t *target) kind() string { return t.route.collection }
 
 // validName is the object's name if it can be one, else "".
 func (t *target) validName() string {
