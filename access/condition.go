@@ -45,8 +45,10 @@ func (t logic) not() logic {
 // facts are what a condition may speak of; "" is an attribute that is
 // absent.
 type facts struct {
-	// action is the data action or the action that is asked for.
-	action string
+	// action is the data action or the action that is asked for; operation,
+	// where it is one of the data plane, says the same faster.
+	action    string
+	operation Operation
 	// vault and secret are @Resource names, requested the @Request name.
 	vault, secret, requested string
 	// role, principal and principalType are of the role assignment that is
@@ -63,7 +65,7 @@ func (c *Condition) holds(f *facts) bool { return c == nil || c.root.value(f) ==
 // is one already, of the request where a name is being given.
 func secretFacts(vault string, r *Request) facts {
 	info := r.Operation.Info()
-	f := facts{action: info.DataAction}
+	f := facts{action: info.DataAction, operation: r.Operation}
 	if info.Kind != KindSecret {
 		return f
 	}
@@ -83,8 +85,10 @@ type node struct {
 	kind nodeKind
 	// of are the parts of and, or, not.
 	of []node
-	// action is the pattern of actionMatches.
-	action string
+	// action is the pattern of actionMatches, operations those of the data
+	// plane that it covers.
+	action     string
+	operations opset
 	// exists is the attribute of has.
 	exists attribute
 	// compare is the comparison of compares.
@@ -112,6 +116,9 @@ func (n *node) value(f *facts) logic {
 	case not:
 		return n.of[0].value(f).not()
 	case actionMatches:
+		if f.operation != NoOperation {
+			return logicOf(n.operations.has(f.operation))
+		}
 		return logicOf(matchAction(n.action, f.action))
 	case has:
 		return logicOf(n.exists.text(f) != "")
@@ -119,6 +126,16 @@ func (n *node) value(f *facts) logic {
 		return n.compare.value(f)
 	}
 	return no
+}
+
+// matching is the set of operations whose data action a pattern covers.
+func matching(pattern string) (s opset) {
+	for _, o := range Operations() {
+		if matchAction(pattern, o.Info().DataAction) {
+			s.add(o)
+		}
+	}
+	return s
 }
 
 // over is and, which one no decides, or or, which one yes decides.

@@ -166,7 +166,7 @@ func (p *conditionParser) primary() (node, error) {
 		if !p.sign("}") {
 			return node{}, p.expected("}")
 		}
-		return node{kind: actionMatches, action: pattern}, nil
+		return node{kind: actionMatches, action: pattern, operations: matching(pattern)}, nil
 	case p.word("SubOperationMatches"):
 		// No operation of a vault has sub-operations: it matches none.
 		if !p.sign("{") {
