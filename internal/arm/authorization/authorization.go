@@ -1,6 +1,7 @@
 // Package authorization is the provider Microsoft.Authorization: role
-// definitions, built in and custom, role assignments at every scope, and deny
-// assignments, which are only read.
+// definitions, built in and custom, role assignments at every scope, deny
+// assignments, which are only read, and what a caller may and could be
+// allowed.
 package authorization
 
 import (
@@ -21,6 +22,8 @@ const (
 	readAssignments  = "Microsoft.Authorization/roleAssignments/read"
 	writeAssignment  = "Microsoft.Authorization/roleAssignments/write"
 	deleteAssignment = "Microsoft.Authorization/roleAssignments/delete"
+	readPermissions  = "Microsoft.Authorization/permissions/read"
+	readOperations   = "Microsoft.Authorization/providerOperations/read"
 )
 
 // Provider is the table of the operations.
@@ -31,6 +34,7 @@ func Provider() arm.Provider {
 	return arm.Provider{
 		Namespace: "Microsoft.Authorization",
 		Types: []arm.Type{{Name: "roleAssignments", APIVersions: versions}, {Name: "roleDefinitions", APIVersions: versions},
+			{Name: "permissions", APIVersions: versions}, {Name: "providerOperations", APIVersions: versions},
 			{Name: "denyAssignments", APIVersions: []string{"2022-04-01", "2018-07-01-preview"},
 				// What denies outlives what it stands at: nobody gets past it by
 				// deleting a group and recovering its vaults.
@@ -48,6 +52,10 @@ func Provider() arm.Provider {
 			{Name: writeAssignment, Method: http.MethodPut, Pattern: provider + "roleAssignments/{name}", Decides: true, Scope: scope,
 				Body: arm.MaxBody, Handle: putAssignment},
 			{Name: deleteAssignment, Method: http.MethodDelete, Pattern: provider + "roleAssignments/{name}", Decides: true, Scope: scope, Handle: removeAssignment},
+			// Everybody may know what he may, and what there is.
+			{Name: readPermissions, Method: http.MethodGet, Pattern: provider + "permissions", Decides: true, Scope: scope, Handle: listPermissions},
+			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations", Decides: true, Handle: listProviderOperations},
+			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations/{namespace}", Decides: true, Handle: getProviderOperations},
 		},
 	}
 }
