@@ -222,6 +222,9 @@ func TestStoreFailure(t *testing.T) {
 func TestRoutesNameAnAction(t *testing.T) {
 	open := map[string]bool{"GET /subscriptions": true, "GET /tenants": true, "GET /providers": true, "GET /providers/{namespace}": true,
 		"GET /providers/Microsoft.KeyVault/operations": true, "GET /providers/Microsoft.Management/managementGroups": true,
+		"GET /providers/Microsoft.Authorization/providerOperations": true, "GET /providers/Microsoft.Authorization/providerOperations/{namespace}": true,
+		// This is what the caller may do itself.
+		"GET {scope}/providers/Microsoft.Authorization/permissions": true,
 		// These list what the caller may read, resource by resource.
 		"GET /subscriptions/{subscription}/resources": true, "GET /subscriptions/{subscription}/resourceGroups": true,
 		"GET /subscriptions/{subscription}/resourceGroups/{group}/resources": true}

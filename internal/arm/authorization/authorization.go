@@ -53,9 +53,9 @@ func Provider() arm.Provider {
 				Body: arm.MaxBody, Handle: putAssignment},
 			{Name: deleteAssignment, Method: http.MethodDelete, Pattern: provider + "roleAssignments/{name}", Decides: true, Scope: scope, Handle: removeAssignment},
 			// Everybody may know what he may, and what there is.
-			{Name: readPermissions, Method: http.MethodGet, Pattern: provider + "permissions", Decides: true, Scope: scope, Handle: listPermissions},
-			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations", Decides: true, Handle: listProviderOperations},
-			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations/{namespace}", Decides: true, Handle: getProviderOperations},
+			{Name: readPermissions, Method: http.MethodGet, Pattern: provider + "permissions", Scope: scope, Handle: listPermissions},
+			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations", Handle: listProviderOperations},
+			{Name: readOperations, Method: http.MethodGet, Pattern: "/providers/Microsoft.Authorization/providerOperations/{namespace}", Handle: getProviderOperations},
 		},
 	}
 }
