@@ -185,11 +185,11 @@ func TestNamesSaySomething(t *testing.T) {
 // a lower floor. The decision is on the ground and imports nothing of ours.
 var floors = [][]string{
 	{"access", "internal/fault", "internal/ordered", "internal/profile", "internal/region", "internal/names", "internal/laws",
-		"internal/seal", "internal/store", "internal/throttle"},
-	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted"},
-	{"internal/store/memory", "internal/store/bolt", "internal/journal"},
+		"internal/seal", "internal/store", "internal/throttle", "internal/eventgrid", "internal/keyring"},
+	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted", "internal/issuance", "internal/keyring/release"},
+	{"internal/store/memory", "internal/store/bolt", "internal/journal", "internal/issuance/acme"},
 	{"internal/estate", "internal/vault", "internal/entra"},
-	{"internal/iac", "internal/admission", "internal/perimeter", "internal/dns", "internal/connect"},
+	{"internal/iac", "internal/admission", "internal/enrollment", "internal/perimeter", "internal/dns", "internal/connect"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
 	{"internal/arm/privatelink", "internal/arm/identity"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
