@@ -204,42 +204,38 @@ type projective struct{ x, y, z secp256k1.FieldVal }
 // order elliptic curves, 2016, algorithm 7 with b3 = 21).
 func (p *projective) add(q *projective) {
 	type field = secp256k1.FieldVal
-	minus := func(a, b *field, magnitude uint32) *field {
-		var n field
-		n.NegateVal(b, magnitude).Add(a)
-		return &n
-	}
-	cross := func(a, b, c, d, aa, bb *field) *field { // (a+b)(c+d) - aa - bb
-		var left, right, both field
-		left.Add2(a, b)
-		right.Add2(c, d)
-		left.Mul(&right)
-		both.Add2(aa, bb)
-		return minus(&left, &both, 2)
-	}
-	var xx, yy, zz field
+	var xx, yy, zz, xy, yz, xz field
 	xx.Mul2(&p.x, &q.x)
 	yy.Mul2(&p.y, &q.y)
 	zz.Mul2(&p.z, &q.z)
-	xy := cross(&p.x, &p.y, &q.x, &q.y, &xx, &yy)
-	yz := cross(&p.y, &p.z, &q.y, &q.z, &yy, &zz)
-	xz := cross(&p.x, &p.z, &q.x, &q.z, &xx, &zz).Normalize()
+	cross(&xy, &p.x, &p.y, &q.x, &q.y, &xx, &yy)
+	cross(&yz, &p.y, &p.z, &q.y, &q.z, &yy, &zz)
+	cross(&xz, &p.x, &p.z, &q.x, &q.z, &xx, &zz)
 
 	xx.MulInt(3)
 	zz.MulInt(21).Normalize()
-	xz.MulInt(21).Normalize()
-	var sum field
+	xz.Normalize().MulInt(21).Normalize()
+	var sum, difference, a, b field
 	sum.Add2(&yy, &zz)
-	difference := minus(&yy, &zz, 1)
+	difference.NegateVal(&zz, 1).Add(&yy)
 
-	var a, b field
-	a.Mul2(xy, difference)
-	b.Mul2(yz, xz)
-	p.x = *minus(&a, &b, 1).Normalize()
-	a.Mul2(difference, &sum)
-	b.Mul2(xz, &xx)
+	a.Mul2(&yz, &xz)
+	b.Mul2(&xy, &difference)
+	p.x.NegateVal(&a, 1).Add(&b).Normalize()
+	a.Mul2(&difference, &sum)
+	b.Mul2(&xz, &xx)
 	p.y.Add2(&a, &b).Normalize()
-	a.Mul2(&sum, yz)
-	b.Mul2(&xx, xy)
+	a.Mul2(&sum, &yz)
+	b.Mul2(&xx, &xy)
 	p.z.Add2(&a, &b).Normalize()
+}
+
+// cross sets r to (a+b)(c+d) - ac - bd.
+func cross(r, a, b, c, d, ac, bd *secp256k1.FieldVal) {
+	var other secp256k1.FieldVal
+	r.Add2(a, b)
+	other.Add2(c, d)
+	r.Mul(&other)
+	other.Add2(ac, bd)
+	r.Add(other.Negate(2))
 }
