@@ -121,9 +121,10 @@ type Snapshot struct {
 	vaults      map[string]*Vault    // live, by lower-case name
 	taken       map[string]*Resource // vaults, live or soft-deleted, by lower-case name
 	hierarchy   *hierarchy
-	roles       map[string]*access.Role // the estate's own, by roleKey
-	assignments []access.Assignment     // all, one for each of the scopes they reach, in their order
-	denies      []access.DenyAssignment // so too
+	roles       map[string]*access.Role        // the estate's own, by roleKey
+	read        map[string][]access.Assignment // by the Key of the resource
+	assignments []access.Assignment            // all, one for each of the scopes they reach, in their order
+	denies      []access.DenyAssignment        // so too
 	// scopes and denied are the Keys of the scopes of these two.
 	scopes, denied []string
 	authority      *access.Authority
@@ -145,7 +146,7 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 	}
 	slices.Sort(s.order)
 	s.compileHierarchy()
-	problems := append(s.compileAssignments(), s.compilePerimeters()...)
+	problems := append(s.compileAuthorization(), s.compilePerimeters()...)
 	for _, key := range s.order {
 		problems = append(problems, s.compileVault(s.resources[key])...)
 	}
@@ -153,18 +154,32 @@ func New(resources []*Resource, options Options) (*Snapshot, []Problem) {
 	return s, problems
 }
 
-// compileAssignments reads role definitions, role assignments and deny
+// compileAuthorization reads role definitions, role assignments and deny
 // assignments.
-func (s *Snapshot) compileAssignments() []Problem {
-	problems := append(s.compileRoles(), s.compileDenies()...)
-	s.assignments = nil
+func (s *Snapshot) compileAuthorization() []Problem {
+	problems := s.compileRoles()
+	s.read = nil
+	return append(append(problems, s.compileDenies()...), s.compileAssignments(nil)...)
+}
+
+// compileAssignments reads role assignments; those that were read already are
+// taken as they are, but for the changed ones.
+func (s *Snapshot) compileAssignments(changed map[string]*Resource) []Problem {
+	var problems []Problem
+	before := s.read
+	s.read, s.assignments = map[string][]access.Assignment{}, nil
 	for _, key := range s.order {
 		r := s.resources[key]
 		if !strings.EqualFold(r.Type, TypeRoleAssignment) {
 			continue
 		}
-		list, found := s.assignment(r)
-		problems = append(problems, found...)
+		list, ok := before[key]
+		if _, other := changed[key]; !ok || other {
+			var found []Problem
+			list, found = s.assignment(r)
+			problems = append(problems, found...)
+		}
+		s.read[key] = list
 		for _, a := range list {
 			for _, scope := range s.Scopes(a.Scope) {
 				a.Scope = scope

@@ -150,10 +150,11 @@ func (r *Registry) Change(ctx context.Context, fn func(*Snapshot, *Draft) error)
 // with is the snapshot after changes; only what they touch is compiled anew.
 func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot {
 	next := &Snapshot{options: options, resources: maps.Clone(s.resources), vaults: maps.Clone(s.vaults),
-		taken: maps.Clone(s.taken), hierarchy: s.hierarchy, roles: s.roles, assignments: s.assignments, denies: s.denies,
+		taken: maps.Clone(s.taken), hierarchy: s.hierarchy, roles: s.roles, read: s.read, assignments: s.assignments, denies: s.denies,
 		scopes: s.scopes, denied: s.denied, authority: s.authority, network: s.network, perimeters: s.perimeters}
 	stale := map[string]bool{} // keys of vaults to compile
-	assign := false            // assignments, or what they are made of, changed
+	assign := false            // role assignments changed
+	define := false            // what they are made of, or deny assignments, changed
 	regroup := false           // what stands above resources changed
 	rewire := false            // the networks, or what they lead to, changed
 	enclose := false           // the perimeters changed
@@ -168,8 +169,10 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 				enclose = true
 			case isNetworkType(each.Type):
 				rewire = true
-			case isAuthorization(each.Type):
+			case strings.EqualFold(each.Type, TypeRoleAssignment):
 				assign = true
+			case isAuthorization(each.Type):
+				define = true
 			case strings.EqualFold(each.Type, TypeSubscription), strings.EqualFold(each.Type, TypeManagementGroup):
 				regroup = true
 			}
@@ -188,15 +191,14 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 	if regroup {
 		next.compileHierarchy()
 	}
-	if assign || regroup {
-		next.compileAssignments()
-		for _, scope := range changedScopes(s, next) {
-			for name, v := range next.vaults {
-				if key := Key(next.taken[name].ID); v != nil && concerns(scope, key) {
-					stale[key] = true
-				}
-			}
-		}
+	switch {
+	case define || regroup:
+		next.compileAuthorization()
+	case assign:
+		next.compileAssignments(changes)
+	}
+	if assign || define || regroup {
+		next.reassigned(s, stale)
 	}
 	if enclose {
 		next.compilePerimeters()
@@ -213,6 +215,37 @@ func (s *Snapshot) with(changes map[string]*Resource, options Options) *Snapshot
 		next.compileNetwork()
 	}
 	return next
+}
+
+// With is the snapshot as it would be after changes: resources that are made
+// or replaced, and the ids of those that are gone.
+func (s *Snapshot) With(put []*Resource, gone ...string) *Snapshot {
+	changes := make(map[string]*Resource, len(put)+len(gone))
+	for _, id := range gone {
+		changes[Key(id)] = nil
+	}
+	for _, r := range put {
+		changes[Key(r.ID)] = r
+	}
+	return s.with(changes, s.options)
+}
+
+// reassigned adds the vaults that other assignments reach than before. Of
+// one vault it costs more to ask than to compile it.
+func (s *Snapshot) reassigned(before *Snapshot, stale map[string]bool) {
+	if len(s.vaults) == 1 {
+		for name := range s.vaults {
+			stale[Key(s.taken[name].ID)] = true
+		}
+		return
+	}
+	for _, scope := range changedScopes(before, s) {
+		for name := range s.vaults {
+			if key := Key(s.taken[name].ID); concerns(scope, key) {
+				stale[key] = true
+			}
+		}
+	}
 }
 
 // changedScopes are the scopes whose assignments differ between two
