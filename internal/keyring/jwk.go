@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/subtle"
@@ -40,68 +39,87 @@ const maxNumber = 1024
 // together. Missing primes and values of the Chinese remainder theorem are
 // computed; those that came must be the ones that were computed.
 func Import(j JWK) (*Key, error) {
+	if err := j.trim(); err != nil {
+		return nil, err
+	}
+	switch {
+	case j.Type != RSA && j.Type != EC:
+		return nil, &Invalid{"kty", "is not RSA or EC"}
+	case len(j.D) == 0:
+		return nil, &Invalid{"d", "is missing: the private key is needed"}
+	case j.Type == EC:
+		return importEC(&j)
+	}
+	return importRSA(&j)
+}
+
+// ImportPublic takes the public part of a key that came from outside; numbers
+// of the private part are not looked at.
+func ImportPublic(j JWK) (*Key, error) {
+	if err := j.trim(); err != nil {
+		return nil, err
+	}
+	switch j.Type {
+	case RSA:
+		public, err := importModulus(&j)
+		if err != nil {
+			return nil, err
+		}
+		return &Key{bits: public.N.BitLen(), public: public}, nil
+	case EC:
+		return importPoint(&j)
+	}
+	return nil, &Invalid{"kty", "is not RSA or EC"}
+}
+
+// trim takes leading zeros off, and refuses what is too long to be looked at.
+func (j *JWK) trim() error {
 	for _, n := range []struct {
 		name  string
 		value *[]byte
 	}{{"n", &j.N}, {"e", &j.E}, {"d", &j.D}, {"p", &j.P}, {"q", &j.Q}, {"dp", &j.DP}, {"dq", &j.DQ}, {"qi", &j.QI}, {"x", &j.X}, {"y", &j.Y}} {
 		if len(*n.value) > maxNumber {
-			return nil, &Invalid{n.name, fmt.Sprintf("is longer than %d bytes", maxNumber)}
+			return &Invalid{n.name, fmt.Sprintf("is longer than %d bytes", maxNumber)}
 		}
-		*n.value = bytes.TrimLeft(*n.value, "\x00")
+		for len(*n.value) > 1 && (*n.value)[0] == 0 { // 0 itself is a number, too
+			*n.value = (*n.value)[1:]
+		}
 	}
-	switch j.Type {
-	case RSA:
-		return importRSA(&j)
-	case EC:
-		return importEC(&j)
-	}
-	return nil, &Invalid{"kty", "is not RSA or EC"}
+	return nil
 }
 
-func importRSA(j *JWK) (*Key, error) {
-	n := new(big.Int).SetBytes(j.N)
-	bits := n.BitLen()
-	switch e := new(big.Int).SetBytes(j.E); {
+// importModulus checks n and e.
+func importModulus(j *JWK) (*rsa.PublicKey, error) {
+	n, e := new(big.Int).SetBytes(j.N), new(big.Int).SetBytes(j.E)
+	switch {
 	case len(j.N) == 0:
 		return nil, &Invalid{"n", "is missing"}
-	case !rsaSize(bits):
-		return nil, &Invalid{"n", fmt.Sprintf("has %d bits; 2048, 3072 and 4096 are supported", bits)}
+	case !rsaSize(n.BitLen()):
+		return nil, &Invalid{"n", fmt.Sprintf("has %d bits; 2048, 3072 and 4096 are supported", n.BitLen())}
 	case n.Bit(0) == 0:
 		return nil, &Invalid{"n", "is even"}
 	case len(j.E) == 0:
 		return nil, &Invalid{"e", "is missing"}
 	case len(j.E) > 4 || e.Cmp(big.NewInt(3)) < 0 || e.Cmp(big.NewInt(maxExponent)) > 0 || e.Bit(0) == 0:
 		return nil, &Invalid{"e", "is not an odd number from 3 to 2147483647"}
-	case len(j.D) == 0:
-		return nil, &Invalid{"d", "is missing: the private key is needed"}
-	case bytes.Compare(j.D, []byte{1}) == 0 || new(big.Int).SetBytes(j.D).Cmp(n) >= 0:
+	}
+	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
+}
+
+func importRSA(j *JWK) (*Key, error) {
+	public, err := importModulus(j)
+	if err != nil {
+		return nil, err
+	}
+	d := new(big.Int).SetBytes(j.D)
+	if d.Cmp(one) <= 0 || d.Cmp(public.N) >= 0 {
 		return nil, &Invalid{"d", "is out of range"}
-	case (len(j.P) == 0) != (len(j.Q) == 0):
-		return nil, &Invalid{"p", "and q come together or not at all"}
 	}
-	e, d := new(big.Int).SetBytes(j.E), new(big.Int).SetBytes(j.D)
-	p, q := new(big.Int).SetBytes(j.P), new(big.Int).SetBytes(j.Q)
-	if len(j.P) == 0 {
-		if p, q = factor(n, e, d); p == nil {
-			return nil, &Invalid{"d", "does not belong to n and e"}
-		}
+	p, q, err := importPrimes(j, public, d)
+	if err != nil {
+		return nil, err
 	}
-	for _, prime := range []struct {
-		name  string
-		value *big.Int
-	}{{"p", p}, {"q", q}} {
-		if prime.value.BitLen() != bits/2 {
-			return nil, &Invalid{prime.name, "is not half as long as n"}
-		}
-		// Baillie-PSW: no composite number is known that passes it.
-		if !prime.value.ProbablyPrime(0) {
-			return nil, &Invalid{prime.name, "is not a prime number"}
-		}
-	}
-	if new(big.Int).Mul(p, q).Cmp(n) != 0 {
-		return nil, &Invalid{"n", "is not the product of p and q"}
-	}
-	private := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: int(e.Int64())}, D: d, Primes: []*big.Int{p, q}}
+	private := &rsa.PrivateKey{PublicKey: *public, D: d, Primes: []*big.Int{p, q}}
 	private.Precompute()
 	if private.Validate() != nil {
 		return nil, &Invalid{"d", "does not belong to the other numbers"}
@@ -116,6 +134,38 @@ func importRSA(j *JWK) (*Key, error) {
 		}
 	}
 	return newRSA(private), nil
+}
+
+// importPrimes checks p and q, or finds them.
+func importPrimes(j *JWK, public *rsa.PublicKey, d *big.Int) (p, q *big.Int, err error) {
+	switch {
+	case (len(j.P) == 0) != (len(j.Q) == 0):
+		return nil, nil, &Invalid{"p", "and q come together or not at all"}
+	case len(j.P) != 0:
+		p, q = new(big.Int).SetBytes(j.P), new(big.Int).SetBytes(j.Q)
+	case len(j.DP)+len(j.DQ)+len(j.QI) != 0:
+		return nil, nil, &Invalid{"p", "is missing, though values that depend on it are there"}
+	default:
+		if p, q = factor(public.N, big.NewInt(int64(public.E)), d); p == nil {
+			return nil, nil, &Invalid{"d", "does not belong to n and e"}
+		}
+	}
+	for _, prime := range []struct {
+		name  string
+		value *big.Int
+	}{{"p", p}, {"q", q}} {
+		if prime.value.BitLen() != public.N.BitLen()/2 {
+			return nil, nil, &Invalid{prime.name, "is not half as long as n"}
+		}
+		// Baillie-PSW: no composite number is known that passes it.
+		if !prime.value.ProbablyPrime(0) {
+			return nil, nil, &Invalid{prime.name, "is not a prime number"}
+		}
+	}
+	if new(big.Int).Mul(p, q).Cmp(public.N) != 0 {
+		return nil, nil, &Invalid{"n", "is not the product of p and q"}
+	}
+	return p, q, nil
 }
 
 // factor finds the primes of n from both exponents (NIST SP 800-56B Rev. 2,
@@ -155,34 +205,45 @@ func factor(n, e, d *big.Int) (p, q *big.Int) {
 	return nil, nil
 }
 
-func importEC(j *JWK) (*Key, error) {
+// importPoint checks x and y.
+func importPoint(j *JWK) (*Key, error) {
 	size, ok := widths[j.Curve]
 	if !ok {
 		return nil, &Invalid{"crv", "is not P-256, P-384, P-521 or P-256K"}
 	}
-	for _, n := range []struct {
+	point := make([]byte, 2*size)
+	for i, n := range []struct {
 		name  string
-		value *[]byte
-	}{{"x", &j.X}, {"y", &j.Y}, {"d", &j.D}} {
-		switch {
-		case len(*n.value) == 0 && n.name == "d":
-			return nil, &Invalid{"d", "is missing: the private key is needed"}
-		case len(*n.value) == 0:
+		value []byte
+	}{{"x", j.X}, {"y", j.Y}} {
+		if len(n.value) == 0 {
 			return nil, &Invalid{n.name, "is missing"}
-		case len(*n.value) > size:
+		}
+		if len(n.value) > size {
 			return nil, &Invalid{n.name, "is longer than a number of the curve"}
 		}
-		*n.value = append(make([]byte, size-len(*n.value)), *n.value...)
+		copy(point[(i+1)*size-len(n.value):], n.value)
 	}
-	public, err := openPoint(j.Curve, append(bytes.Clone(j.X), j.Y...))
+	public, err := openPoint(j.Curve, point)
 	if err != nil {
 		return nil, &Invalid{"x", "and y are not a point of the curve"}
 	}
-	key, err := openScalar(j.Curve, j.D)
+	return public, nil
+}
+
+func importEC(j *JWK) (*Key, error) {
+	public, err := importPoint(j)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.D) > public.width() {
+		return nil, &Invalid{"d", "is out of range"}
+	}
+	key, err := openScalar(j.Curve, append(make([]byte, public.width()-len(j.D)), j.D...))
 	if err != nil {
 		return nil, &Invalid{"d", "is out of range"}
 	}
-	if !key.public.(interface{ Equal(crypto.PublicKey) bool }).Equal(public.public) {
+	if !bytes.Equal(key.point(), public.point()) {
 		return nil, &Invalid{"d", "does not belong to x and y"}
 	}
 	return key, nil
