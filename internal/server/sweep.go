@@ -7,6 +7,7 @@ import (
 	"time"
 
 	armkeyvault "postern/internal/arm/keyvault"
+	"postern/internal/estate"
 	"postern/internal/vault"
 )
 
@@ -45,12 +46,42 @@ func (s *Server) sweepOnce(ctx context.Context) {
 		s.options.Log.Error("purging deleted vaults", "error", err)
 	}
 	for _, v := range s.estate.Snapshot().Vaults() {
-		grant := s.admission.Maintain(v, "SecretPurge")
-		secrets := vault.Secrets{Terms: grant.Terms(), Space: grant, Key: grant.Key(), Now: now, NewVersion: newVersion}
-		if _, err := secrets.Sweep(ctx, sweepBatch); err != nil {
-			s.options.Log.Error("purging deleted secrets", "vault", v.Resource.Name, "error", err)
+		if err := s.sweepObjects(ctx, v, now); err != nil {
+			s.options.Log.Error("purging deleted objects", "vault", v.Resource.Name, "error", err)
 		}
 	}
+}
+
+// purges is how the log names the removal of what has outlived its
+// retention, by kind.
+var purges = map[string]string{"secrets": "SecretPurge", "keys": "KeyPurge", "certificates": "CertificatePurge"}
+
+// sweepObjects purges the objects of a vault whose time has come.
+func (s *Server) sweepObjects(ctx context.Context, v *estate.Vault, now time.Time) error {
+	upkeep := func(operation string) *vault.Upkeep {
+		grant := s.admission.Maintain(v, operation)
+		return &vault.Upkeep{Terms: grant.Terms(), Space: grant, Key: grant.Key(), Now: now, NewVersion: newVersion}
+	}
+	u := upkeep("VaultIndex")
+	switch indexed, err := u.Indexed(ctx); {
+	case err != nil:
+		return err
+	case !indexed:
+		if err := u.Index(ctx); err != nil {
+			return err
+		}
+	}
+	list, err := vault.Outlived(ctx, u.Space, now, sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if err := upkeep(purges[d.Kind]).Purge(ctx, d); err != nil {
+			return err
+		}
+	}
+	_, err = upkeep("VaultClear").Clear(ctx, sweepBatch)
+	return err
 }
 
 func newVersion() string {

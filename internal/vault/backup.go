@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strings"
 
 	"postern/internal/seal"
@@ -34,113 +35,254 @@ func (c *collection) backupBinding() string { return "backup/" + c.kind + "/" + 
 // backup seals the object with all its versions into a blob.
 func (c *collection) backup(ctx context.Context, key *seal.Key, name string) ([]byte, error) {
 	for range attempts {
-		head, _, _, err := c.find(ctx, fold(name), "")
-		if err != nil {
-			return nil, err
-		}
-		if head.versions > MaxBackup {
-			return nil, TooManyVersions
-		}
-		older, err := c.space.Range(ctx, c.versionsPrefix(fold(name), head.life), "", MaxBackup)
-		if err != nil {
-			return nil, err
-		}
-		if len(older) != head.versions-1 {
-			// A version was set, or the object was purged, between the two reads.
+		whole, err := c.whole(ctx, name)
+		if errors.Is(err, errTorn) {
 			continue
 		}
-		plain, err := c.backupContent(&head, older)
 		if err != nil {
 			return nil, err
 		}
-		if len(plain) > MaxBlob-1024 {
-			return nil, TooManyVersions
+		if err := c.own(&whole.object); err != nil {
+			return nil, err
 		}
-		blob := append([]byte(backupMagic), c.terms.mark()...)
-		return append(blob, key.Seal(c.backupBinding(), plain)...), nil
+		rows := make([][]Version, len(whole.versions))
+		for i, v := range whole.versions {
+			rows[i] = []Version{v}
+		}
+		return c.seal(key, &whole.object, rows)
 	}
 	return nil, Contended
 }
 
-// backupContent is the name and the versions, the latest first.
-func (c *collection) backupContent(head *Object, older []store.Item) ([]byte, error) {
-	plain := appendString([]byte{recordFormat}, head.Name)
-	plain = binary.AppendUvarint(plain, uint64(head.versions))
-	plain = appendString(plain, string(appendVersion(nil, &head.Version)))
+// errTorn says that an object changed while it was read.
+var errTorn = errors.New("vault: the object changed while it was read")
+
+// whole is an object with all its versions, the latest first.
+type whole struct {
+	object   Object
+	versions []Version
+}
+
+// whole reads an object with all its versions; errTorn when it changed
+// between the two reads.
+func (c *collection) whole(ctx context.Context, name string) (whole, error) {
+	o, err := c.get(ctx, name, "")
+	if err != nil {
+		return whole{}, err
+	}
+	if o.versions > MaxBackup {
+		return whole{}, TooManyVersions
+	}
+	older, err := c.space.Range(ctx, c.versionsPrefix(fold(name), o.life), "", MaxBackup)
+	if err != nil {
+		return whole{}, err
+	}
+	if len(older) != o.versions-1 {
+		return whole{}, errTorn
+	}
+	w := whole{o, []Version{o.Version}}
 	for _, item := range older {
 		v, err := c.openVersion(item)
 		if err != nil {
-			return nil, err
+			return whole{}, err
 		}
-		plain = appendString(plain, string(appendVersion(nil, &v)))
+		w.versions = append(w.versions, v)
 	}
-	return plain, nil
+	return w, nil
 }
 
-// openBackup reads a blob: the object's name and its versions, the latest
-// first.
-func (c *collection) openBackup(key *seal.Key, blob []byte) (name string, versions []Version, err error) {
+// seal makes the blob of an object and its versions, the latest first; the
+// versions of what belongs to it stand beside its own.
+func (c *collection) seal(key *seal.Key, o *Object, rows [][]Version) ([]byte, error) {
+	plain := backupContent(o, rows)
+	if len(plain) > MaxBlob-1024 {
+		return nil, TooManyVersions
+	}
+	blob := append([]byte(backupMagic), c.terms.mark()...)
+	return append(blob, key.Seal(c.backupBinding(), plain)...), nil
+}
+
+// backupContent is the name, the policy, and the versions. An object without
+// a policy has the first format.
+func backupContent(o *Object, rows [][]Version) []byte {
+	format := byte(recordFormat)
+	if o.Policy != "" {
+		format = extendedFormat
+	}
+	plain := appendString([]byte{format}, o.Name)
+	if format == extendedFormat {
+		plain = appendString(plain, o.Policy)
+	}
+	plain = binary.AppendUvarint(plain, uint64(len(rows)))
+	for _, row := range rows {
+		for i := range row {
+			plain = appendString(plain, string(appendVersion(nil, &row[i])))
+		}
+	}
+	return plain
+}
+
+// openBackup reads a blob: the object, and rows of versions of a width, the
+// latest first.
+func (c *collection) openBackup(key *seal.Key, blob []byte, width int) (o Object, rows [][]Version, err error) {
 	sealed, ok := strings.CutPrefix(string(blob), backupMagic)
 	if !ok || len(sealed) < markSize {
-		return "", nil, BackupMalformed
+		return o, nil, BackupMalformed
 	}
 	if sealed[:markSize] != c.terms.mark() {
-		return "", nil, BackupForeign
+		return o, nil, BackupForeign
 	}
 	plain, err := key.Open(c.backupBinding(), []byte(sealed[markSize:]))
 	if err != nil {
-		return "", nil, BackupMalformed
+		return o, nil, BackupMalformed
 	}
-	r := reader{rest: string(plain)}
-	if r.byte() != recordFormat {
-		return "", nil, BackupMalformed
+	return decodeBackup(string(plain), width)
+}
+
+func decodeBackup(plain string, width int) (o Object, rows [][]Version, err error) {
+	r := reader{rest: plain}
+	format := r.format()
+	o.Name = r.string()
+	if format == extendedFormat {
+		o.Policy = r.string()
 	}
-	name = r.string()
 	n := r.uvarint()
-	if n == 0 || n > MaxBackup || checkName(name) != nil {
-		return "", nil, BackupMalformed
+	if n == 0 || n > MaxBackup || checkName(o.Name) != nil {
+		return Object{}, nil, BackupMalformed
 	}
 	for range n {
-		v, err := decodeVersion(r.string())
-		if err != nil || !validVersion(v.ID) {
-			return "", nil, BackupMalformed
+		row := make([]Version, width)
+		for i := range row {
+			row[i], err = decodeVersion(r.string())
+			if err != nil || !validVersion(row[i].ID) || row[i].ID != row[0].ID {
+				return Object{}, nil, BackupMalformed
+			}
 		}
-		versions = append(versions, v)
+		rows = append(rows, row)
 	}
 	if !r.end() {
-		return "", nil, BackupMalformed
+		return Object{}, nil, BackupMalformed
 	}
-	return name, versions, nil
+	o.Version = rows[0][0]
+	return o, rows, nil
 }
 
 // restore makes the object of a blob anew, with its versions and their
 // identifiers. The name must be free; where it is not, the object that comes
 // with the error holds it.
 func (c *collection) restore(ctx context.Context, key *seal.Key, blob []byte) (Object, error) {
-	name, versions, err := c.openBackup(key, blob)
+	o, rows, err := c.openBackup(key, blob, 1)
 	if err != nil {
 		return Object{}, err
 	}
-	made := Object{Name: name, Version: versions[0], life: c.newVersion(), versions: len(versions)}
-	err = c.change(ctx, func(tx *store.Tx) error {
-		_, _, taken, err := c.read(ctx, c.liveKey(fold(name)))
-		if err != nil {
-			return err
+	var made Object
+	err = c.change(ctx, func(tx *store.Tx) (err error) {
+		made, err = c.restoreIn(ctx, tx, &o, rows, 0)
+		return err
+	})
+	if err != nil {
+		return Object{Name: o.Name}, err
+	}
+	return made, nil
+}
+
+// restoreIn makes an object of one column of the rows.
+func (c *collection) restoreIn(ctx context.Context, tx *store.Tx, o *Object, rows [][]Version, column int) (Object, error) {
+	key := fold(o.Name)
+	_, _, taken, err := c.read(ctx, c.liveKey(key))
+	if err != nil {
+		return Object{}, err
+	}
+	if taken {
+		return Object{}, Exists
+	}
+	if err := c.claim(ctx, tx, key); err != nil {
+		return Object{}, err
+	}
+	made := Object{Name: o.Name, Version: rows[0][column], life: c.newVersion(), versions: len(rows)}
+	if column == 0 {
+		made.Policy = o.Policy
+	}
+	if err := c.judge(ctx, "restore", &made); err != nil {
+		return Object{}, err
+	}
+	for _, row := range rows[1:] {
+		c.putVersion(tx, &made, &row[column])
+	}
+	c.replace(tx, nil, &made)
+	return made, nil
+}
+
+// BackUp is the certificate with all its versions, their keys and secrets,
+// and its policy as a sealed blob (spec: BackupCertificate).
+func (s *Certificates) BackUp(ctx context.Context, name string) ([]byte, error) {
+	t := s.trio()
+	for range attempts {
+		var parts [3]whole
+		var err error
+		for i, c := range []*collection{t.certificates, t.keys, t.secrets} {
+			if parts[i], err = c.whole(ctx, name); err != nil {
+				break
+			}
+			if t.certificates.hollow(&parts[0].object) {
+				return nil, NotFound
+			}
 		}
-		if taken {
-			return Exists
+		rows, same := together(parts[:])
+		switch {
+		case err == nil && same:
+			return t.certificates.seal(s.Backup, &parts[0].object, rows)
+		case err != nil && !errors.Is(err, errTorn):
+			return nil, err
 		}
-		if err := c.claim(ctx, tx, fold(name)); err != nil {
-			return err
+	}
+	return nil, Contended
+}
+
+// together puts the versions of several objects side by side; false when
+// they do not have the same ones.
+func together(parts []whole) ([][]Version, bool) {
+	rows := make([][]Version, len(parts[0].versions))
+	for i := range rows {
+		for _, p := range parts {
+			if len(p.versions) != len(rows) || p.versions[i].ID != parts[0].versions[i].ID {
+				return nil, false
+			}
+			rows[i] = append(rows[i], p.versions[i])
 		}
-		for i := range versions[1:] {
-			c.putVersion(tx, &made, &versions[i+1])
+	}
+	return rows, true
+}
+
+// Restore makes the certificate of a blob anew, with its keys and secrets
+// (spec: RestoreCertificate). The three names must be free; where one is
+// not, the object that comes with the error holds the name.
+func (s *Certificates) Restore(ctx context.Context, blob []byte) (Object, CertificateContent, error) {
+	t := s.trio()
+	o, rows, err := t.certificates.openBackup(s.Backup, blob, 3)
+	if err != nil {
+		return Object{}, CertificateContent{}, err
+	}
+	content, err := decodeKey(rows[0][1].Value)
+	if err != nil {
+		return Object{}, CertificateContent{}, BackupMalformed
+	}
+	t.certificates.pair = &content
+	var made Object
+	err = t.certificates.change(ctx, func(tx *store.Tx) (err error) {
+		for i, c := range []*collection{t.certificates, t.keys, t.secrets} {
+			part, err := c.restoreIn(ctx, tx, &o, rows, i)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				made = part
+			}
 		}
-		c.putObject(tx, c.liveKey(fold(name)), &made)
 		return nil
 	})
 	if err != nil {
-		return Object{Name: name}, err
+		return Object{Name: o.Name}, CertificateContent{}, err
 	}
-	return made, nil
+	return certificateOf(made, nil)
 }

@@ -120,7 +120,7 @@ func FuzzBackup(f *testing.F) {
 	f.Add(blob[:40])
 	f.Add([]byte(backupMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _, err := r.collection().openBackup(r.Backup, b)
+		_, _, err := r.collection().openBackup(r.Backup, b, 1)
 		if err == nil && string(b) != string(blob) {
 			t.Errorf("openBackup(%q) opens a blob nobody made", b)
 		}

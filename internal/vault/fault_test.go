@@ -34,7 +34,7 @@ func TestStoreFails(t *testing.T) {
 		"purge":            func(r *rig) error { return r.Purge(t.Context(), "gone") },
 		"back up":          func(r *rig) error { _, err := r.BackUp(t.Context(), "live"); return err },
 		"restore":          func(r *rig) error { return object(r.Restore(t.Context(), blob)) },
-		"sweep":            func(r *rig) error { r.Now = r.Now.AddDate(1, 0, 0); _, err := r.Sweep(t.Context(), 5); return err },
+		"sweep":            func(r *rig) error { r.Now = r.Now.AddDate(1, 0, 0); _, err := r.sweepOnce(t.Context()); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
 			for failing := 1; ; failing++ {

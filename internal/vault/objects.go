@@ -14,64 +14,129 @@ const batch = 1000
 
 // get reads the object with one of its versions; "" is the latest.
 func (c *collection) get(ctx context.Context, name, version string) (Object, error) {
-	o, _, _, err := c.find(ctx, fold(name), fold(version))
-	return o, err
+	f, err := c.find(ctx, fold(name), fold(version))
+	if err != nil {
+		return Object{}, err
+	}
+	return f.object, nil
 }
 
-// find is get, with the items that a change has to guard: the object's and,
-// when the version is not the latest, the version's.
-func (c *collection) find(ctx context.Context, name, version string) (o Object, head, older store.Item, err error) {
+// found is an object with one of its versions, and the items that a change
+// has to guard: the object's and, when the version is not the latest, the
+// version's.
+type found struct {
+	object      Object
+	head, older store.Item
+	// latest is the latest version.
+	latest Version
+}
+
+func (c *collection) find(ctx context.Context, name, version string) (f found, err error) {
 	head, o, ok, err := c.read(ctx, c.liveKey(name))
 	if err != nil {
-		return Object{}, head, older, err
+		return f, err
 	}
 	if !ok {
-		return Object{}, head, older, NotFound
+		return f, NotFound
 	}
+	f = found{object: o, head: head, latest: o.Version}
 	if version == "" || version == o.Version.ID {
-		return o, head, older, nil
+		return f, nil
 	}
 	if !validVersion(version) {
-		return Object{}, head, older, NotFound
+		return f, NotFound
 	}
-	older, err = c.space.Get(ctx, c.versionsPrefix(name, o.life)+version)
+	f.older, err = c.space.Get(ctx, c.versionsPrefix(name, o.life)+version)
 	if errors.Is(err, store.ErrNotFound) {
-		return Object{}, head, older, NotFound
+		return f, NotFound
 	}
 	if err != nil {
-		return Object{}, head, older, err
+		return f, err
 	}
-	o.Version, err = c.openVersion(older)
-	return o, head, older, err
+	f.object.Version, err = c.openVersion(f.older)
+	return f, err
 }
 
-// add makes v the latest version of the object, which is created when it
-// does not exist.
-func (c *collection) add(ctx context.Context, name string, v Version) (Object, error) {
-	var made Object
-	id, key := c.newVersion(), fold(name)
-	v.ID, v.Created, v.Updated = id, c.now.Unix(), c.now.Unix()
-	err := c.change(ctx, func(tx *store.Tx) error {
-		item, o, ok, err := c.read(ctx, c.liveKey(key))
-		if err != nil {
-			return err
-		}
-		if ok {
-			tx.Unchanged(item)
-			c.putVersion(tx, &o, &o.Version)
-			o.versions++
-		} else {
-			if err := c.claim(ctx, tx, key); err != nil {
-				return err
-			}
-			o = Object{Name: name, life: c.newVersion(), versions: 1}
-		}
-		o.Version = v
-		c.putObject(tx, c.liveKey(key), &o)
-		made = o
+// own refuses what is not this collection's to change: by itself what
+// belongs to a certificate, with a certificate what does not.
+func (c *collection) own(o *Object) error {
+	switch {
+	case o.Version.Managed == c.linked:
 		return nil
+	case c.linked:
+		return Exists
+	}
+	return Managed
+}
+
+// addition is a new version on its way in.
+type addition struct {
+	operation string
+	version   Version
+	// policy replaces what is said of the object as a whole; nil leaves it.
+	policy *string
+	// inherit completes the version by the latest one of an object that
+	// exists; nil for nothing to take over.
+	inherit func(latest *Version, v *Version) error
+}
+
+// add makes a new version the latest of the object, which is created when it
+// does not exist.
+func (c *collection) add(ctx context.Context, name string, a addition) (Object, error) {
+	var made Object
+	a.version.ID = c.newVersion()
+	err := c.change(ctx, func(tx *store.Tx) (err error) {
+		made, err = c.addIn(ctx, tx, name, a)
+		return err
 	})
 	return made, err
+}
+
+func (c *collection) addIn(ctx context.Context, tx *store.Tx, name string, a addition) (Object, error) {
+	key, v := fold(name), a.version
+	v.Created, v.Updated = c.now.Unix(), c.now.Unix()
+	item, o, ok, err := c.read(ctx, c.liveKey(key))
+	if err != nil {
+		return Object{}, err
+	}
+	var old *Object
+	if ok {
+		if err := c.own(&o); err != nil {
+			return Object{}, err
+		}
+		before := o
+		old = &before
+		tx.Unchanged(item)
+		if !c.hollow(&o) {
+			c.putVersion(tx, &o, &o.Version)
+			o.versions++
+		}
+		o.handled, o.retry = [actions]int64{}, 0
+	} else {
+		if err := c.claim(ctx, tx, key); err != nil {
+			return Object{}, err
+		}
+		o = Object{Name: name, life: c.newVersion(), versions: 1}
+	}
+	if a.inherit != nil {
+		latest := &Version{}
+		if old != nil {
+			latest = &old.Version
+		}
+		if err := a.inherit(latest, &v); err != nil {
+			return Object{}, err
+		}
+	}
+	o.Version = v
+	if a.policy != nil {
+		o.Policy = *a.policy
+	}
+	if err := c.judge(ctx, a.operation, &o); err != nil {
+		return Object{}, err
+	}
+	c.replace(tx, old, &o)
+	c.announce(tx, &o, NewVersion)
+	return o, nil
 }
 
 // claim guards that a name is free, and drops a deleted object that held it
@@ -92,10 +157,10 @@ func (c *collection) claim(ctx context.Context, tx *store.Tx, name string) error
 }
 
 // drop removes a deleted object and its versions. Of very many versions the
-// rest is left to Sweep, under a mark that makes sure it is done.
+// rest is left to Clear, under a mark that makes sure it is done.
 func (c *collection) drop(ctx context.Context, tx *store.Tx, item store.Item, o *Object) error {
 	tx.Unchanged(item)
-	tx.Delete(item.Key)
+	c.replace(tx, o, nil)
 	if o.versions < 2 {
 		return nil
 	}
@@ -114,25 +179,69 @@ func (c *collection) drop(ctx context.Context, tx *store.Tx, item store.Item, o 
 	return nil
 }
 
-// update applies fn to one version; "" is the latest.
-func (c *collection) update(ctx context.Context, name, version string, fn func(*Version) error) (Object, error) {
+// update applies fn to one version; "" is the latest. fn may change what is
+// said of the object as a whole, too.
+func (c *collection) update(ctx context.Context, operation, name, version string, fn func(*Object) error) (Object, error) {
+	var made Object
+	err := c.change(ctx, func(tx *store.Tx) (err error) {
+		made, err = c.updateIn(ctx, tx, operation, name, version, fn)
+		return err
+	})
+	return made, err
+}
+
+func (c *collection) updateIn(ctx context.Context, tx *store.Tx, operation, name, version string, fn func(*Object) error) (Object, error) {
+	f, err := c.find(ctx, fold(name), fold(version))
+	if err != nil {
+		return Object{}, err
+	}
+	o, old := f.object, f.object
+	old.Version = f.latest
+	if err := c.own(&o); err != nil {
+		return Object{}, err
+	}
+	if err := fn(&o); err != nil {
+		return Object{}, err
+	}
+	o.Version.Updated = c.now.Unix()
+	if err := c.judge(ctx, operation, &o); err != nil {
+		return Object{}, err
+	}
+	tx.Unchanged(f.head)
+	if f.older.Key == "" {
+		c.replace(tx, &old, &o)
+		return o, nil
+	}
+	tx.Unchanged(f.older)
+	c.putVersion(tx, &o, &o.Version)
+	if o.Policy != old.Policy {
+		next := o
+		next.Version = f.latest
+		c.replace(tx, &old, &next)
+	}
+	return o, nil
+}
+
+// adjust applies fn to what is said of a live object as a whole; none of its
+// versions changes. A judge is not asked without an operation.
+func (c *collection) adjust(ctx context.Context, operation, name string, fn func(*store.Tx, *Object) error) (Object, error) {
 	var made Object
 	err := c.change(ctx, func(tx *store.Tx) error {
-		o, head, older, err := c.find(ctx, fold(name), fold(version))
+		f, err := c.find(ctx, fold(name), "")
 		if err != nil {
 			return err
 		}
-		if err := fn(&o.Version); err != nil {
+		o, old := f.object, f.object
+		if err := fn(tx, &o); err != nil {
 			return err
 		}
-		o.Version.Updated = c.now.Unix()
-		tx.Unchanged(head)
-		if older.Key == "" {
-			c.putObject(tx, head.Key, &o)
-		} else {
-			tx.Unchanged(older)
-			c.putVersion(tx, &o, &o.Version)
+		if operation != "" {
+			if err := c.judge(ctx, operation, &o); err != nil {
+				return err
+			}
 		}
+		tx.Unchanged(f.head)
+		c.replace(tx, &old, &o)
 		made = o
 		return nil
 	})
@@ -143,22 +252,28 @@ func (c *collection) update(ctx context.Context, name, version string, fn func(*
 // deleted ones.
 func (c *collection) remove(ctx context.Context, name string) (Object, error) {
 	var made Object
-	key := fold(name)
-	err := c.change(ctx, func(tx *store.Tx) error {
-		o, head, _, err := c.find(ctx, key, "")
-		if err != nil {
-			return err
-		}
-		o.Deleted = c.now.Unix()
-		o.Purge = c.now.AddDate(0, 0, c.terms.RetentionDays).Unix()
-		tx.Unchanged(head)
-		tx.Absent(c.deletedKey(key))
-		tx.Delete(head.Key)
-		c.putObject(tx, c.deletedKey(key), &o)
-		made = o
-		return nil
+	err := c.change(ctx, func(tx *store.Tx) (err error) {
+		made, err = c.removeIn(ctx, tx, name)
+		return err
 	})
 	return made, err
+}
+
+func (c *collection) removeIn(ctx context.Context, tx *store.Tx, name string) (Object, error) {
+	f, err := c.find(ctx, fold(name), "")
+	if err != nil {
+		return Object{}, err
+	}
+	o, old := f.object, f.object
+	if err := c.own(&o); err != nil {
+		return Object{}, err
+	}
+	o.Deleted = c.now.Unix()
+	o.Purge = c.now.AddDate(0, 0, c.terms.RetentionDays).Unix()
+	tx.Unchanged(f.head)
+	tx.Absent(c.deletedKey(fold(name)))
+	c.replace(tx, &old, &o)
+	return o, nil
 }
 
 func (c *collection) getDeleted(ctx context.Context, name string) (Object, error) {
@@ -172,40 +287,58 @@ func (c *collection) getDeleted(ctx context.Context, name string) (Object, error
 // recover brings a deleted object back as it was.
 func (c *collection) recover(ctx context.Context, name string) (Object, error) {
 	var made Object
-	key := fold(name)
-	err := c.change(ctx, func(tx *store.Tx) error {
-		item, o, ok, err := c.readDeleted(ctx, key)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return NotDeleted
-		}
-		o.Deleted, o.Purge = 0, 0
-		tx.Unchanged(item)
-		tx.Absent(c.liveKey(key))
-		tx.Delete(item.Key)
-		c.putObject(tx, c.liveKey(key), &o)
-		made = o
-		return nil
+	err := c.change(ctx, func(tx *store.Tx) (err error) {
+		made, err = c.recoverIn(ctx, tx, name)
+		return err
 	})
 	return made, err
+}
+
+func (c *collection) recoverIn(ctx context.Context, tx *store.Tx, name string) (Object, error) {
+	key := fold(name)
+	item, o, ok, err := c.readDeleted(ctx, key)
+	if err != nil {
+		return Object{}, err
+	}
+	if !ok {
+		return Object{}, NotDeleted
+	}
+	if err := c.own(&o); err != nil {
+		return Object{}, err
+	}
+	old := o
+	o.Deleted, o.Purge = 0, 0
+	if err := c.judge(ctx, "recover", &o); err != nil {
+		return Object{}, err
+	}
+	tx.Unchanged(item)
+	tx.Absent(c.liveKey(key))
+	c.replace(tx, &old, &o)
+	return o, nil
 }
 
 // purge removes a deleted object for good.
 func (c *collection) purge(ctx context.Context, name string) error {
 	return c.change(ctx, func(tx *store.Tx) error {
-		item, o, ok, err := c.readDeleted(ctx, fold(name))
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			return NotDeleted
-		case c.terms.PurgeProtected:
-			return Protected
-		}
-		return c.drop(ctx, tx, item, &o)
+		_, err := c.purgeIn(ctx, tx, name)
+		return err
 	})
+}
+
+func (c *collection) purgeIn(ctx context.Context, tx *store.Tx, name string) (Object, error) {
+	item, o, ok, err := c.readDeleted(ctx, fold(name))
+	switch {
+	case err != nil:
+		return Object{}, err
+	case !ok:
+		return Object{}, NotDeleted
+	case c.terms.PurgeProtected:
+		return Object{}, Protected
+	}
+	if err := c.own(&o); err != nil {
+		return Object{}, err
+	}
+	return o, c.drop(ctx, tx, item, &o)
 }
 
 // list is one page of the live or the deleted objects in the order of their
@@ -231,7 +364,6 @@ func (c *collection) list(ctx context.Context, prefix, after string, limit int) 
 			return Page{}, err
 		}
 		if !c.expired(&o) {
-			o.Version.Value = ""
 			page.Objects = append(page.Objects, o)
 		}
 	}
@@ -241,7 +373,7 @@ func (c *collection) list(ctx context.Context, prefix, after string, limit int) 
 // versions is one page of an object's versions in the order of their
 // identifiers. The latest is kept with the object and is put in its place.
 func (c *collection) versions(ctx context.Context, name, after string, limit int) (Page, error) {
-	head, _, _, err := c.find(ctx, fold(name), "")
+	head, err := c.get(ctx, name, "")
 	if err != nil {
 		return Page{}, err
 	}
@@ -276,72 +408,13 @@ func (c *collection) versions(ctx context.Context, name, after string, limit int
 		page.Objects = page.Objects[:limit]
 		page.Next = page.Objects[limit-1].Version.ID
 	}
-	for i := range page.Objects {
-		page.Objects[i].Version.Value = ""
-	}
 	return page, nil
 }
 
-// sweep removes up to limit deleted objects whose time has come, and what
-// earlier purges left. It reports how many transactions it committed.
-func (c *collection) sweep(ctx context.Context, limit int) (int, error) {
-	done := 0
-	prefix, after := c.deletedKey(""), ""
-	for done < limit {
-		items, err := c.space.Range(ctx, prefix, after, MaxPage)
-		if err != nil {
-			return done, err
-		}
-		for _, item := range items {
-			o, err := c.openObject(item)
-			if err != nil {
-				return done, err
-			}
-			if done >= limit || !c.expired(&o) {
-				continue
-			}
-			var tx store.Tx
-			if err := c.drop(ctx, &tx, item, &o); err != nil {
-				return done, err
-			}
-			if err := c.space.Commit(ctx, &tx); err != nil {
-				return done, err
-			}
-			done++
-		}
-		if len(items) < MaxPage {
-			break
-		}
-		after = items[len(items)-1].Key
+// withoutValues is the page as clients may have it.
+func (p Page) withoutValues() Page {
+	for i := range p.Objects {
+		p.Objects[i].Version.Value = ""
 	}
-	more, err := c.sweepGarbage(ctx, limit-done)
-	return done + more, err
-}
-
-// sweepGarbage removes what is left of purged objects, a batch at a time.
-func (c *collection) sweepGarbage(ctx context.Context, limit int) (int, error) {
-	done := 0
-	for done < limit {
-		marks, err := c.space.Range(ctx, "garbage/"+c.kind+"/", "", 1)
-		if err != nil || len(marks) == 0 {
-			return done, err
-		}
-		rest := strings.TrimPrefix(marks[0].Key, "garbage/"+c.kind+"/")
-		items, err := c.space.Range(ctx, c.kind+"versions/"+rest+"/", "", batch)
-		if err != nil {
-			return done, err
-		}
-		var tx store.Tx
-		for _, item := range items {
-			tx.Delete(item.Key)
-		}
-		if len(items) < batch {
-			tx.Delete(marks[0].Key)
-		}
-		if err := c.space.Commit(ctx, &tx); err != nil {
-			return done, err
-		}
-		done++
-	}
-	return done, nil
+	return p
 }

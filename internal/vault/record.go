@@ -5,9 +5,15 @@ import (
 	"strings"
 )
 
-// recordFormat is the first byte of every record, so that a later version
-// can tell what it reads.
-const recordFormat = 1
+// The first byte of every record is its format, so that a later version can
+// tell what it reads. The first format is still written wherever it has room
+// for all there is to say, which is so for nearly every secret.
+const (
+	recordFormat = 1
+	// extendedFormat adds what is said of the object as a whole, what was
+	// done of its moments, and Managed.
+	extendedFormat = 2
+)
 
 // Stamp is a point in time in unix seconds that may be left out; the zero
 // value is left out.
@@ -37,7 +43,11 @@ type Version struct {
 	// Previous is the version before this one, of an object that belongs to
 	// a certificate; "" for others.
 	Previous string
-	// Value is the content: of a secret, its value.
+	// Managed is true for a version of a key or a secret that belongs to a
+	// certificate: it changes with the certificate and not by itself.
+	Managed bool
+	// Value is the content: of a secret its value, of a key or a certificate
+	// the encoding that the methods of Keys and Certificates take apart.
 	Value string
 }
 
@@ -49,10 +59,22 @@ type Object struct {
 	// Deleted and Purge are when the object was deleted and when its time
 	// has come, in unix seconds; 0 for a live object.
 	Deleted, Purge int64
+	// Policy is what is said of the object as a whole: the rotation policy
+	// of a key, the policy of a certificate; "" for none.
+	Policy string
 	// life is the identifier of this existence of the name, versions how
 	// many versions it has.
 	life     string
 	versions int
+	// handled is, for each action, the moment that was acted on last; retry
+	// is until when what failed is left alone, in unix seconds.
+	handled [actions]int64
+	retry   int64
+}
+
+// extended reports whether the record needs the extended format.
+func (o *Object) extended() bool {
+	return o.Policy != "" || o.retry != 0 || o.handled != [actions]int64{} || o.Version.Managed
 }
 
 // Page is one page of a list, without values.
@@ -91,26 +113,45 @@ func appendStamp(b []byte, s Stamp) []byte {
 }
 
 func appendObject(b []byte, o *Object) []byte {
-	b = append(b, recordFormat)
+	format := byte(recordFormat)
+	if o.extended() {
+		format = extendedFormat
+	}
+	b = append(b, format)
 	b = appendString(b, o.Name)
 	b = appendString(b, o.life)
 	b = binary.AppendUvarint(b, uint64(o.versions))
 	b = binary.AppendVarint(b, o.Deleted)
 	b = binary.AppendVarint(b, o.Purge)
-	return appendFields(b, &o.Version)
+	if format == extendedFormat {
+		b = appendString(b, o.Policy)
+		b = binary.AppendVarint(b, o.retry)
+		b = binary.AppendUvarint(b, uint64(len(o.handled)))
+		for _, at := range o.handled {
+			b = binary.AppendVarint(b, at)
+		}
+	}
+	return appendFields(b, format, &o.Version)
 }
 
 func appendVersion(b []byte, v *Version) []byte {
-	return appendFields(append(b, recordFormat), v)
+	format := byte(recordFormat)
+	if v.Managed {
+		format = extendedFormat
+	}
+	return appendFields(append(b, format), format, v)
 }
 
-func appendFields(b []byte, v *Version) []byte {
-	b = appendString(b, v.ID)
-	flag := byte(0)
-	if v.Enabled {
-		flag = 1
+func appendFlag(b []byte, set bool) []byte {
+	if set {
+		return append(b, 1)
 	}
-	b = append(b, flag)
+	return append(b, 0)
+}
+
+func appendFields(b []byte, format byte, v *Version) []byte {
+	b = appendString(b, v.ID)
+	b = appendFlag(b, v.Enabled)
 	b = appendStamp(b, v.NotBefore)
 	b = appendStamp(b, v.Expires)
 	b = binary.AppendVarint(b, v.Created)
@@ -125,6 +166,9 @@ func appendFields(b []byte, v *Version) []byte {
 		}
 	}
 	b = appendString(b, v.Previous)
+	if format == extendedFormat {
+		b = appendFlag(b, v.Managed)
+	}
 	return appendString(b, v.Value)
 }
 
@@ -187,7 +231,27 @@ func (r *reader) stamp() Stamp {
 	return At(r.varint())
 }
 
-func (r *reader) fields() (v Version) {
+func (r *reader) flag() bool {
+	switch r.byte() {
+	case 0:
+		return false
+	case 1:
+		return true
+	}
+	r.fail()
+	return false
+}
+
+// format reads the first byte of a record.
+func (r *reader) format() byte {
+	f := r.byte()
+	if f != recordFormat && f != extendedFormat {
+		r.fail()
+	}
+	return f
+}
+
+func (r *reader) fields(format byte) (v Version) {
 	v.ID = r.string()
 	v.Enabled = r.byte() == 1
 	v.NotBefore = r.stamp()
@@ -204,6 +268,9 @@ func (r *reader) fields() (v Version) {
 		}
 	}
 	v.Previous = r.string()
+	if format == extendedFormat {
+		v.Managed = r.flag()
+	}
 	v.Value = r.string()
 	return v
 }
@@ -213,11 +280,19 @@ func (r *reader) end() bool { return !r.bad && r.rest == "" }
 
 func decodeObject(plain string) (Object, error) {
 	r := reader{rest: plain}
-	if r.byte() != recordFormat {
-		return Object{}, errRecord
-	}
+	format := r.format()
 	o := Object{Name: r.string(), life: r.string(), versions: int(r.uvarint()), Deleted: r.varint(), Purge: r.varint()}
-	o.Version = r.fields()
+	if format == extendedFormat {
+		o.Policy = r.string()
+		o.retry = r.varint()
+		if r.uvarint() != uint64(len(o.handled)) {
+			r.fail()
+		}
+		for i := range o.handled {
+			o.handled[i] = r.varint()
+		}
+	}
+	o.Version = r.fields(format)
 	if !r.end() {
 		return Object{}, errRecord
 	}
@@ -226,10 +301,7 @@ func decodeObject(plain string) (Object, error) {
 
 func decodeVersion(plain string) (Version, error) {
 	r := reader{rest: plain}
-	if r.byte() != recordFormat {
-		return Version{}, errRecord
-	}
-	v := r.fields()
+	v := r.fields(r.format())
 	if !r.end() {
 		return Version{}, errRecord
 	}

@@ -9,8 +9,13 @@ import (
 	"postern/internal/seal"
 )
 
-// kindSecrets is the kind as it stands in keys.
-const kindSecrets = "secrets"
+// The kinds as they stand in keys.
+const (
+	kindSecrets      = "secrets"
+	kindKeys         = "keys"
+	kindCertificates = "certificates"
+	kindPending      = "pending"
+)
 
 // Secrets is the secrets of one vault at one moment. It is made for a
 // request and thrown away; its methods are the operations of the
@@ -66,11 +71,11 @@ func (s *Secrets) Set(ctx context.Context, name string, in SecretInput) (Object,
 	if len(in.Value) > MaxValue {
 		return Object{}, &Invalid{"value", "is longer than " + strconv.Itoa(MaxValue) + " bytes"}
 	}
-	if err := checkDescription(in.ContentType, in.Tags); err != nil {
+	if err := checkDescription(in.ContentType, in.Tags, MaxTag); err != nil {
 		return Object{}, err
 	}
-	return s.collection().add(ctx, name, Version{Enabled: in.Enabled != No, NotBefore: in.NotBefore, Expires: in.Expires,
-		ContentType: in.ContentType, Tags: in.Tags, Value: in.Value})
+	return s.collection().add(ctx, name, addition{operation: "set", version: Version{Enabled: in.Enabled != No,
+		NotBefore: in.NotBefore, Expires: in.Expires, ContentType: in.ContentType, Tags: in.Tags, Value: in.Value}})
 }
 
 // Get reads a version with its value; "" is the latest (spec: GetSecret).
@@ -91,27 +96,33 @@ func (s *Secrets) Update(ctx context.Context, name, version string, p SecretPatc
 	if p.ContentType != nil {
 		contentType = *p.ContentType
 	}
-	if err := checkDescription(contentType, p.Tags); err != nil {
+	if err := checkDescription(contentType, p.Tags, MaxTag); err != nil {
 		return Object{}, err
 	}
-	return s.collection().update(ctx, name, version, func(v *Version) error {
+	return s.collection().update(ctx, "update", name, version, func(o *Object) error {
+		v := &o.Version
 		if p.ContentType != nil {
 			v.ContentType = contentType
 		}
-		if p.Enabled != Unset {
-			v.Enabled = p.Enabled == Yes
-		}
-		if p.NotBefore.Known {
-			v.NotBefore = p.NotBefore
-		}
-		if p.Expires.Known {
-			v.Expires = p.Expires
-		}
-		if p.Tags != nil {
-			v.Tags = p.Tags
-		}
+		v.patch(p.Enabled, p.NotBefore, p.Expires, p.Tags)
 		return nil
 	})
+}
+
+// patch changes the attributes that are known, and the tags unless nil.
+func (v *Version) patch(enabled Flag, notBefore, expires Stamp, tags []Tag) {
+	if enabled != Unset {
+		v.Enabled = enabled == Yes
+	}
+	if notBefore.Known {
+		v.NotBefore = notBefore
+	}
+	if expires.Known {
+		v.Expires = expires
+	}
+	if tags != nil {
+		v.Tags = tags
+	}
 }
 
 // Delete moves the secret to the deleted ones (spec: DeleteSecret).
@@ -137,19 +148,22 @@ func (s *Secrets) Purge(ctx context.Context, name string) error {
 // List is one page of the live secrets after a cursor (spec: GetSecrets).
 func (s *Secrets) List(ctx context.Context, after string, limit int) (Page, error) {
 	c := s.collection()
-	return c.list(ctx, c.liveKey(""), after, limit)
+	p, err := c.list(ctx, c.liveKey(""), after, limit)
+	return p.withoutValues(), err
 }
 
 // ListDeleted is one page of the deleted secrets (spec: GetDeletedSecrets).
 func (s *Secrets) ListDeleted(ctx context.Context, after string, limit int) (Page, error) {
 	c := s.collection()
-	return c.list(ctx, c.deletedKey(""), after, limit)
+	p, err := c.list(ctx, c.deletedKey(""), after, limit)
+	return p.withoutValues(), err
 }
 
 // Versions is one page of the versions of a secret (spec:
 // GetSecretVersions).
 func (s *Secrets) Versions(ctx context.Context, name, after string, limit int) (Page, error) {
-	return s.collection().versions(ctx, name, after, limit)
+	p, err := s.collection().versions(ctx, name, after, limit)
+	return p.withoutValues(), err
 }
 
 // BackUp is the secret with all its versions as a sealed blob (spec:
@@ -163,12 +177,6 @@ func (s *Secrets) BackUp(ctx context.Context, name string) ([]byte, error) {
 // the name.
 func (s *Secrets) Restore(ctx context.Context, blob []byte) (Object, error) {
 	return s.collection().restore(ctx, s.Backup, blob)
-}
-
-// Sweep removes up to limit deleted secrets whose time has come, and what
-// is left of purged ones; it reports how much there was to do.
-func (s *Secrets) Sweep(ctx context.Context, limit int) (int, error) {
-	return s.collection().sweep(ctx, limit)
 }
 
 // ValidName reports whether an object can have this name: 1 to 127 letters,
@@ -188,7 +196,9 @@ func checkName(name string) error {
 	return nil
 }
 
-func checkDescription(contentType string, tags []Tag) error {
+// checkDescription holds what describes a version to its limits; a name or
+// a value of a tag has at most so many characters.
+func checkDescription(contentType string, tags []Tag, longest int) error {
 	if utf8.RuneCountInString(contentType) > MaxContentType {
 		return &Invalid{"contentType", "is longer than " + strconv.Itoa(MaxContentType) + " characters"}
 	}
@@ -196,8 +206,8 @@ func checkDescription(contentType string, tags []Tag) error {
 		return &Invalid{"tags", "are more than " + strconv.Itoa(MaxTags)}
 	}
 	for _, t := range tags {
-		if utf8.RuneCountInString(t.Name) > MaxTag || utf8.RuneCountInString(t.Value) > MaxTag {
-			return &Invalid{"tags", "hold a name or a value longer than " + strconv.Itoa(MaxTag) + " characters"}
+		if utf8.RuneCountInString(t.Name) > longest || utf8.RuneCountInString(t.Value) > longest {
+			return &Invalid{"tags", "hold a name or a value longer than " + strconv.Itoa(longest) + " characters"}
 		}
 	}
 	return nil

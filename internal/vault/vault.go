@@ -19,6 +19,20 @@
 //	deletedsecrets/<name>                     deleted: the same, with both dates
 //	secretsversions/<name>/<life>/<version>   each version that is not the latest
 //	garbage/secrets/<name>/<life>             versions of a purged object still to be removed
+//	due/<time>/secrets/<name>                 when something is to be done about a live object
+//	purge/<time>/secrets/<name>               when the time of a deleted one has come
+//
+// The kinds keys and certificates are the same with their names in place of
+// secrets. A certificate is three objects of one name, with the versions of
+// the same identifiers: itself, its key and its secret, which are Managed,
+// and everything that happens to the three is one transaction. Beside the
+// objects stand
+//
+//	pending/<name>     the operation that makes a certificate
+//	issuers/<name>     an issuer of certificates
+//	contacts           who is told of certificates
+//	events/<time>/<id> an event on its way out
+//	indexed            the mark that all objects are in the indexes due and purge
 //
 // A name is lower-case in keys and stands at one of the first two, never at
 // both. A life is the identifier of one existence of a name, from its
@@ -45,8 +59,10 @@ const (
 	MaxContentType = 255
 	MaxTags        = 15
 	MaxTag         = 512
-	MaxBackup      = 500
-	MaxPage        = 25
+	// MaxKeyTag is MaxTag for keys and certificates.
+	MaxKeyTag = 256
+	MaxBackup = 500
+	MaxPage   = 25
 	// FullRetention is the longest time, in days, that a deleted object is
 	// kept; a shorter one is called customized.
 	FullRetention = 90
@@ -71,6 +87,13 @@ type Terms struct {
 	Name, Subscription, Geography string
 	RetentionDays                 int
 	PurgeProtected                bool
+	// Judge is asked before every write that makes or changes an object; an
+	// error of it ends the write, and nothing is written. nil allows
+	// everything.
+	Judge func(context.Context, Proposal) error
+	// Events is whether somebody wants to be told what happens; when nobody
+	// does, none is kept for them.
+	Events bool
 }
 
 // RecoveryLevel is the word that the attributes of objects carry (spec:
@@ -113,12 +136,28 @@ const (
 	BackupForeign
 	// Contended: others changed the object each time it was tried.
 	Contended
+	// Managed: the key or secret belongs to a certificate and changes with
+	// it alone.
+	Managed
+	// NotYetValid and Expired: the key may not be used for this at this
+	// time.
+	NotYetValid
+	Expired
+	// NotPermitted: the operation is not among those of the key.
+	NotPermitted
+	// NoPending: there is no pending operation of that name, or not the one
+	// that was meant.
+	NoPending
+	// InProgress: the certificate has a pending operation already.
+	InProgress
 )
 
 // Error says it in a few words, for logs.
 func (r Refusal) Error() string {
 	return "vault: " + [...]string{"no refusal", "not found", "not among the deleted", "deleted but recoverable", "name in use",
-		"disabled", "purge protection", "too many versions", "malformed backup", "foreign backup", "changed by others"}[r]
+		"disabled", "purge protection", "too many versions", "malformed backup", "foreign backup", "changed by others",
+		"belongs to a certificate", "not yet valid", "expired", "not among the key's operations", "no pending operation",
+		"a pending operation is in progress"}[r]
 }
 
 // Invalid is a property that is outside its limits.
@@ -145,6 +184,12 @@ type collection struct {
 	now   time.Time
 	// newVersion makes the identifiers of versions and lives: 32 hex digits.
 	newVersion func() string
+	// linked is true for the keys and the secrets of certificates, while
+	// they are changed with them.
+	linked bool
+	// pair is the key of the certificate that is being written, for the
+	// judge.
+	pair *KeyContent
 }
 
 // The keys of a name, which is lower-case already.
@@ -207,8 +252,34 @@ func (c *collection) openVersion(item store.Item) (Version, error) {
 	return v, nil
 }
 
-func (c *collection) putObject(tx *store.Tx, key string, o *Object) {
-	tx.Put(key, c.key.Seal(key, appendObject(nil, o)))
+// recordKey is where an object stands.
+func (c *collection) recordKey(o *Object) string {
+	if o.Deleted != 0 {
+		return c.deletedKey(fold(o.Name))
+	}
+	return c.liveKey(fold(o.Name))
+}
+
+// replace puts the object o in the place of old and keeps the indexes; nil
+// is no object.
+func (c *collection) replace(tx *store.Tx, old, o *Object) {
+	from, to := c.indexKey(old), c.indexKey(o)
+	if old != nil && (o == nil || c.recordKey(old) != c.recordKey(o)) {
+		tx.Delete(c.recordKey(old))
+	}
+	if o != nil {
+		key := c.recordKey(o)
+		tx.Put(key, c.key.Seal(key, appendObject(nil, o)))
+	}
+	if from == to {
+		return
+	}
+	if from != "" {
+		tx.Delete(from)
+	}
+	if to != "" {
+		tx.Put(to, []byte{recordFormat})
+	}
 }
 
 func (c *collection) putVersion(tx *store.Tx, o *Object, v *Version) {
@@ -222,10 +293,10 @@ func (c *collection) putVersion(tx *store.Tx, o *Object, v *Version) {
 func (c *collection) change(ctx context.Context, step func(tx *store.Tx) error) error {
 	for range attempts {
 		var tx store.Tx
-		if err := step(&tx); err != nil {
-			return err
+		err := step(&tx)
+		if err == nil {
+			err = c.space.Commit(ctx, &tx)
 		}
-		err := c.space.Commit(ctx, &tx)
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
