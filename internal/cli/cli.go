@@ -73,7 +73,7 @@ func newRootCommand(w *world) *cobra.Command {
 	}
 	root.SetVersionTemplate("postern {{.Version}}\n")
 	root.AddCommand(newServeCommand(w), newEnvCommand(w), newStatusCommand(w), newExplainCommand(w), newWhoCommand(w), newMigrateCommand(w), newCheckCommand(w),
-		newJournalCommand(w), newPlatformCommand(w), newVantageCommand(w), newDirectoryCommand(w), newIdentityCommand(w))
+		newJournalCommand(w), newPlatformCommand(w), newVantageCommand(w), newDirectoryCommand(w), newIdentityCommand(w), newSyncCommand(w))
 	return root
 }
 

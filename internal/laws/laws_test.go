@@ -185,7 +185,7 @@ func TestNamesSaySomething(t *testing.T) {
 // a lower floor. The decision is on the ground and imports nothing of ours.
 var floors = [][]string{
 	{"access", "internal/fault", "internal/ordered", "internal/profile", "internal/region", "internal/names", "internal/laws",
-		"internal/seal", "internal/store", "internal/throttle", "internal/eventgrid", "internal/keyring"},
+		"internal/seal", "internal/store", "internal/throttle", "internal/eventgrid", "internal/keyring", "internal/mirror"},
 	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted", "internal/issuance", "internal/keyring/release"},
 	{"internal/store/memory", "internal/store/bolt", "internal/journal", "internal/issuance/acme"},
 	{"internal/estate", "internal/vault", "internal/entra"},
