@@ -27,7 +27,7 @@ type Certificates struct {
 }
 
 // CertificateInput is a new version of a certificate, with the key and the
-// secret that go with it.
+// secret that go with it. They have its attributes, and no tags.
 type CertificateInput struct {
 	// CER is the leaf in DER.
 	CER []byte
@@ -153,7 +153,7 @@ func (t trio) addIn(ctx context.Context, tx *store.Tx, name, operation, id strin
 	if err != nil {
 		return Object{}, err
 	}
-	v.Managed, v.Tags, v.Value = true, in.Tags, in.SecretValue
+	v.Managed, v.Tags, v.Value = true, nil, in.SecretValue
 	if _, err := t.secrets.addIn(ctx, tx, made.Name, addition{version: v, inherit: follow}); err != nil {
 		return Object{}, err
 	}
@@ -216,7 +216,7 @@ func (t trio) patch(ctx context.Context, tx *store.Tx, o *Object, p *Certificate
 		return nil
 	}
 	mirror := func(linked *Object) error {
-		linked.Version.patch(p.Enabled, p.NotBefore, p.Expires, p.Tags)
+		linked.Version.patch(p.Enabled, p.NotBefore, p.Expires, nil)
 		return nil
 	}
 	key, err := t.keys.updateIn(ctx, tx, "", o.Name, o.Version.ID, mirror)
@@ -226,9 +226,9 @@ func (t trio) patch(ctx context.Context, tx *store.Tx, o *Object, p *Certificate
 	if _, err := t.secrets.updateIn(ctx, tx, "", o.Name, o.Version.ID, mirror); err != nil {
 		return err
 	}
+	o.Version.patch(p.Enabled, p.NotBefore, p.Expires, p.Tags)
 	content, err := decodeKey(key.Version.Value)
 	t.certificates.pair = &content
-	_ = mirror(o)
 	return err
 }
 
@@ -304,22 +304,26 @@ func (s *Certificates) GetDeleted(ctx context.Context, name string) (Object, Cer
 func (s *Certificates) Recover(ctx context.Context, name string) (Object, CertificateContent, error) {
 	t := s.trio()
 	var made Object
-	err := t.certificates.change(ctx, func(tx *store.Tx) error {
-		_, key, ok, err := t.keys.readDeleted(ctx, fold(name))
-		if err != nil {
-			return err
-		}
-		if ok && key.Version.Managed {
-			content, err := decodeKey(key.Version.Value)
-			if err != nil {
+	err := t.certificates.change(ctx, func(tx *store.Tx) (err error) {
+		if s.Terms.Judge != nil {
+			if t.certificates.pair, err = t.deletedKey(ctx, name); err != nil {
 				return err
 			}
-			t.certificates.pair = &content
 		}
 		made, err = t.each(func(c *collection) (Object, error) { return c.recoverIn(ctx, tx, name) })
 		return err
 	})
 	return certificateOf(made, err)
+}
+
+// deletedKey is the key of a deleted certificate; nil when it has none.
+func (t trio) deletedKey(ctx context.Context, name string) (*KeyContent, error) {
+	_, o, ok, err := t.keys.readDeleted(ctx, fold(name))
+	if err != nil || !ok || !o.Version.Managed {
+		return nil, err
+	}
+	content, err := decodeKey(o.Version.Value)
+	return &content, err
 }
 
 // Purge removes a deleted certificate for good (spec:

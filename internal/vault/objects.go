@@ -203,7 +203,7 @@ func (c *collection) updateIn(ctx context.Context, tx *store.Tx, operation, name
 	if err := fn(&o); err != nil {
 		return Object{}, err
 	}
-	o.Version.Updated = c.now.Unix()
+	o.Version.Updated, o.retry = c.now.Unix(), 0
 	if err := c.judge(ctx, operation, &o); err != nil {
 		return Object{}, err
 	}

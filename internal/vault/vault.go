@@ -139,9 +139,9 @@ const (
 	// Managed: the key or secret belongs to a certificate and changes with
 	// it alone.
 	Managed
-	// NotYetValid and Expired: the key may not be used for this at this
-	// time.
+	// NotYetValid: the key may not be used for this before its nbf.
 	NotYetValid
+	// Expired: the key may not be used for this after its exp.
 	Expired
 	// NotPermitted: the operation is not among those of the key.
 	NotPermitted
