@@ -33,7 +33,7 @@ func recipe(t *testing.T, family lab.Family, login string) {
 	c := p.Client(t, family)
 	c.Set("PATH", programs+":"+filepath.Dir(lab.Program(t))+":"+c.Get("PATH"))
 	for name, value := range map[string]string{
-		"DATA": p.Data, "CICD_IP": "192.0.2.7", "IDENTITY_PRINCIPAL_ID": "5a1f7d0c-7a52-4b0e-9a63-2a4d0f2d9c11",
+		"DATA": p.Data, "CICD_IP": "192.0.2.7",
 		"AZURE_CONFIG_DIR": filepath.Join(t.TempDir(), "azure"), "AZURE_CORE_COLLECT_TELEMETRY": "false",
 		"AZURE_CORE_NO_COLOR": "true", "AZURE_CORE_ONLY_SHOW_ERRORS": "true", "AZURE_CORE_DISABLE_PROGRESS_BAR": "true",
 		"AZURE_CORE_LOGIN_EXPERIENCE_V2": "false", "AZURE_EXTENSION_DIR": filepath.Join(t.TempDir(), "extensions"),

@@ -413,6 +413,9 @@ func (e *Editor) rename(ctx context.Context, object access.GUID, name, descripti
 		return ErrName
 	}
 	return e.alter(ctx, "UpdateObject", object, func(p *principal) error {
+		if name != "" && name != p.DisplayName && p.managed != nil {
+			return ErrManaged
+		}
 		if name != "" {
 			p.DisplayName = name
 		}

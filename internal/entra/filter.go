@@ -24,6 +24,7 @@ const (
 	byObject
 	byIdentifierURI
 	byNickname
+	byType
 )
 
 // maxFilter is how long a filter may be.
@@ -38,7 +39,7 @@ var errFilter = errors.New("entra: not a filter that is understood")
 //	appId eq 'value'
 //	displayName eq 'value'
 //	startswith(displayName,'value')
-//	userPrincipalName eq 'value', mail eq 'value', mailNickname eq 'value', id eq 'value'
+//	userPrincipalName eq 'value', mail eq 'value', mailNickname eq 'value', id eq 'value', servicePrincipalType eq 'value'
 //	identifierUris/any(c:c eq 'value')
 //
 // with any lambda variable, spaces around its colon, and quotes within the
@@ -77,7 +78,8 @@ func parseFilter(s string) (filter, error) {
 	for _, p := range []struct {
 		name     string
 		property filterProperty
-	}{{"appId", byAppID}, {"displayName", byDisplayName}, {"userPrincipalName", byUserName}, {"mail", byMail}, {"id", byObject}, {"mailNickname", byNickname}} {
+	}{{"appId", byAppID}, {"displayName", byDisplayName}, {"userPrincipalName", byUserName}, {"mail", byMail}, {"id", byObject}, {"mailNickname", byNickname},
+		{"servicePrincipalType", byType}} {
 		if value, ok := equals(s, p.name); ok {
 			return filter{p.property, value}, nil
 		}

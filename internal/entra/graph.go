@@ -393,15 +393,16 @@ type servicePrincipal struct {
 	Name     string   `json:"displayName"`
 	AppName  string   `json:"appDisplayName"`
 	App      string   `json:"appId"`
-	Owner    string   `json:"appOwnerOrganizationId"`
+	Owner    any      `json:"appOwnerOrganizationId"`
 	Names    []string `json:"servicePrincipalNames"`
 	Type     string   `json:"servicePrincipalType"`
+	Others   []string `json:"alternativeNames"`
 }
 
 func present(p Principal) servicePrincipal {
 	app := p.App.String()
 	return servicePrincipal{ID: p.Object.String(), Enabled: true, Name: p.DisplayName, AppName: p.DisplayName, App: app,
-		Owner: p.Tenant.String(), Names: []string{app}, Type: "Application"}
+		Owner: p.Tenant.String(), Names: []string{app}, Type: "Application", Others: []string{}}
 }
 
 // byIDs is POST /directoryObjects/getByIds: those of the ids that exist in

@@ -57,7 +57,7 @@ func TestGraph(t *testing.T) {
 	app := alice.App.String()
 	want := map[string]any{"@odata.context": "https://graph.postern.localhost:8443/v1.0/$metadata#servicePrincipals/$entity", "id": alice.Object.String(),
 		"accountEnabled": true, "displayName": "alice", "appDisplayName": "alice", "appId": app, "appOwnerOrganizationId": w.home.ID.String(),
-		"servicePrincipalNames": []any{app}, "servicePrincipalType": "Application"}
+		"servicePrincipalNames": []any{app}, "servicePrincipalType": "Application", "alternativeNames": []any{}}
 	if status, body := ask(t, h, r); status != 200 || cmp.Diff(want, body) != "" {
 		t.Errorf("one = %d: %s", status, cmp.Diff(want, body))
 	}

@@ -41,6 +41,9 @@ func (c *graphCall) document(o any) any {
 			out.AppName = a.DisplayName
 			out.Names = append(out.Names, a.uris...)
 		}
+		if o.managed != nil {
+			o.managed.presentManaged(&out)
+		}
 		return out
 	}
 	return nil
@@ -146,6 +149,8 @@ func (f filter) holds(o any) bool {
 			return o.user != nil && o.user.Mail != "" && strings.EqualFold(o.user.Mail, f.value)
 		case byNickname:
 			return o.group != nil && strings.EqualFold(o.group.Nickname, f.value)
+		case byType:
+			return o.Kind == ServicePrincipal && strings.EqualFold(f.value, o.servicePrincipalType())
 		}
 		return f.matches(o.Principal)
 	}

@@ -135,3 +135,26 @@ func (m *Managing) Finish(ctx context.Context, committed, uncertain bool) {
 		}
 	}
 }
+
+// presentManaged is how a managed identity differs: no tenant owns its
+// application, and its alternative names tell the resource that it belongs
+// to, and whether it is that (documentation: view the service principal of a
+// managed identity).
+func (m *managedRecord) presentManaged(out *servicePrincipal) {
+	explicit := "isExplicit=False"
+	if m.User {
+		explicit = "isExplicit=True"
+	}
+	out.Owner, out.Type, out.Others = nil, typeManaged, []string{explicit, m.mirid()}
+}
+
+// typeManaged is the servicePrincipalType of managed identities.
+const typeManaged = "ManagedIdentity"
+
+// servicePrincipalType is how Graph tells service principals apart.
+func (p *principal) servicePrincipalType() string {
+	if p.managed != nil {
+		return typeManaged
+	}
+	return "Application"
+}
