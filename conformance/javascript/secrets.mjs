@@ -5,26 +5,12 @@ import { ClientSecretCredential } from "@azure/identity";
 import { SecretClient } from "@azure/keyvault-secrets";
 import assert from "node:assert/strict";
 
+import { collect, fast, refused, run } from "./harness.mjs";
+
 const [url, locked] = process.argv.slice(2);
 const { AZURE_TENANT_ID: tenant, AZURE_CLIENT_ID: id, AZURE_CLIENT_SECRET: secret } = process.env;
 const credential = new ClientSecretCredential(tenant, id, secret);
 const client = new SecretClient(url, credential);
-const fast = { intervalInMs: 50 };
-
-async function collect(pages) {
-  const all = [];
-  for await (const item of pages) all.push(item);
-  return all;
-}
-
-async function refused(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  assert.fail("the call succeeded");
-}
 
 let first, second, backup;
 
@@ -125,11 +111,4 @@ const cases = {
   },
 };
 
-for (const [name, run] of Object.entries(cases)) {
-  try {
-    await run();
-    console.log(`ok ${name}`);
-  } catch (error) {
-    console.log(`FAIL ${name}: ${String(error.stack ?? error).replaceAll(/\s*\n\s*/g, " | ")}`);
-  }
-}
+await run(cases);

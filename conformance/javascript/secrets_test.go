@@ -34,14 +34,14 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// install puts the script beside its packages, in the cache.
+// install puts the scripts beside their packages, in the cache.
 func install(t *testing.T) string {
 	t.Helper()
 	lab.Tool(t, "node", "nodejs")
 	lab.Tool(t, "npm", "npm")
 	dir := lab.Cache(t, "javascript")
 	defer lab.Lock(t, "javascript")()
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", "secrets.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", "harness.mjs", "secrets.mjs"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -7,33 +7,18 @@ usage: client.py VAULT_URL LOCKED_VAULT_URL
 import os
 import re
 import sys
-import traceback
 from datetime import datetime, timezone
 
-from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
+
+from harness import FAST, equal, refused, run
 
 url, locked = sys.argv[1:]
 client_id = os.environ["AZURE_CLIENT_ID"]
 credential = ClientSecretCredential(os.environ["AZURE_TENANT_ID"], client_id, os.environ["AZURE_CLIENT_SECRET"])
 client = SecretClient(url, credential)
 kept = {}
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
-
-
-def refused(call, status, *texts):
-    try:
-        call()
-    except HttpResponseError as error:
-        equal(error.status_code, status)
-        for text in texts:
-            assert text in error.message, f"got {error.message!r}, want {text!r} in it"
-        return error
-    raise AssertionError("the call succeeded")
 
 
 def set_():
@@ -79,7 +64,7 @@ def update():
 
 
 def delete():
-    deleted = client.begin_delete_secret("py", _polling_interval=0.05).result()
+    deleted = client.begin_delete_secret("py", **FAST).result()
     equal(deleted.name, "py")
     assert deleted.scheduled_purge_date > deleted.deleted_date
     equal(client.get_deleted_secret("py").name, "py")
@@ -96,7 +81,7 @@ def taken():
 
 
 def recover():
-    poller = client.begin_recover_deleted_secret("py", _polling_interval=0.05)
+    poller = client.begin_recover_deleted_secret("py", **FAST)
     poller.wait()
     equal(poller.result().name, "py")
     equal(client.get_secret("py").value, "planted-two")
@@ -109,7 +94,7 @@ def backup():
 
 
 def purge():
-    client.begin_delete_secret("py", _polling_interval=0.05).wait()
+    client.begin_delete_secret("py", **FAST).wait()
     client.purge_deleted_secret("py")
     refused(lambda: client.get_deleted_secret("py"), 404, "Deleted Secret not found: py")
 
@@ -171,9 +156,4 @@ CASES = {
     "403 of the firewall": firewall,
 }
 
-for name, case in CASES.items():
-    try:
-        case()
-        print(f"ok {name}", flush=True)
-    except Exception:  # pylint: disable=broad-except
-        print(f"FAIL {name}: " + re.sub(r"\s*\n\s*", " | ", traceback.format_exc().strip()), flush=True)
+run(CASES)
