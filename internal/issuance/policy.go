@@ -180,6 +180,9 @@ func ParsePolicy(data []byte) (*Policy, error) {
 	return p, p.counts()
 }
 
+// Drop takes a property out that is not known here.
+func (p *Policy) Drop(name string) { deleteName(p.rest, name) }
+
 // counts refuses lists that are too long to be looked at one by one.
 func (p *Policy) counts() error {
 	if n := p.X509.Names.count(); n > maxNames {

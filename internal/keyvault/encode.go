@@ -66,12 +66,13 @@ type bundle struct {
 	// id and recoveryID are URLs; recoveryID "" is a live object.
 	id, recoveryID string
 	// value is whether the value is shown, previous whether the version
-	// before is.
-	value, previous bool
+	// before is, key whether the key of a certificate's secret is.
+	value, previous, key bool
 }
 
 // appendBundle writes the properties in the service's order: those of a
-// deleted object first, then value, contentType, id, attributes, tags.
+// deleted object first, then value, contentType, id, managed, attributes,
+// tags, kid.
 func (x *exchange) appendBundle(b []byte, s bundle) []byte {
 	o, v := s.object, &s.object.Version
 	b = append(b, '{')
@@ -88,8 +89,14 @@ func (x *exchange) appendBundle(b []byte, s bundle) []byte {
 		b = append(appendJSON(append(b, `"contentType":`...), v.ContentType), ',')
 	}
 	b = appendJSON(append(b, `"id":`...), s.id)
+	if v.Managed {
+		b = append(b, `,"managed":true`...)
+	}
 	b = x.appendAttributes(append(b, `,"attributes":`...), v)
 	b = appendTags(b, v.Tags)
+	if v.Managed && s.key {
+		b = appendJSON(append(b, `,"kid":`...), x.base+"/keys/"+o.Name+"/"+v.ID)
+	}
 	if s.previous && v.Previous != "" {
 		b = appendJSON(append(b, `,"previousVersion":`...), v.Previous)
 	}

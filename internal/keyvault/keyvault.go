@@ -25,6 +25,7 @@ import (
 
 	"postern/access"
 	"postern/internal/admission"
+	"postern/internal/enrollment"
 	"postern/internal/entra"
 	"postern/internal/estate"
 	"postern/internal/fault"
@@ -53,6 +54,9 @@ type Deps struct {
 	// DenialNote is added to what the log, and only the log, says of a
 	// refusal by the network rules; "" for nothing.
 	DenialNote string
+	// Desk is where certificates are applied for; one without providers when
+	// nil.
+	Desk *enrollment.Desk
 	// RetryAfter is the number of seconds that a 429 tells a client to wait;
 	// 0, or nil, sends no header, as the service does.
 	RetryAfter func() int
@@ -77,6 +81,9 @@ type plane struct {
 func Handler(deps Deps) http.Handler {
 	if deps.Random == nil {
 		deps.Random = rand.Reader
+	}
+	if deps.Desk == nil {
+		deps.Desk = enrollment.New(deps.Random, nil)
 	}
 	p := &plane{Deps: deps}
 	p.newVersion = p.newID

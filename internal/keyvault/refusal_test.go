@@ -154,8 +154,8 @@ func TestRefusalPure(t *testing.T) {
 func TestEveryRouteRefused(t *testing.T) {
 	r := newRig(t)
 	replace := strings.NewReplacer("{name}", "a", "{version}", strings.Repeat("0", 32))
-	if got := len(secretRoutes); got != 12 {
-		t.Errorf("%d routes of secrets, want the 12 of the specification", got)
+	if s, c := len(secretRoutes), len(certificateRoutes); s != 12 || c != 27 {
+		t.Errorf("%d routes of secrets and %d of certificates, want the 12 and 27 of the specification", s, c)
 	}
 	seen := map[access.Operation]bool{}
 	for _, route := range Routes() {
@@ -194,7 +194,7 @@ func TestEveryRouteRefused(t *testing.T) {
 		r.send(host, "officer", route.Method, path, "").want(t, 400)
 	}
 	for _, o := range access.Operations() {
-		if o.Info().Kind == access.KindSecret && !seen[o] {
+		if (o.Info().Kind == access.KindSecret || o.Info().Kind == access.KindCertificate) && !seen[o] {
 			t.Errorf("no route for %v", o)
 		}
 	}

@@ -30,10 +30,10 @@ import (
 const (
 	tenant       = "11111111-1111-1111-1111-111111111111"
 	subscription = "22222222-2222-2222-2222-222222222222"
-	officer      = "aaaaaaaa-0000-0000-0000-000000000001" // may do everything with secrets
+	officer      = "aaaaaaaa-0000-0000-0000-000000000001" // may do everything
 	stranger     = "aaaaaaaa-0000-0000-0000-000000000002" // may do nothing
 	application  = "bbbbbbbb-0000-0000-0000-000000000001"
-	secretsRole  = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7" // Key Vault Secrets Officer
+	everything   = "00482a5a-887f-4fb3-b363-3b7fe8e74483" // Key Vault Administrator
 	assignmentID = "cccccccc-0000-0000-0000-00000000000a"
 	group        = "/subscriptions/" + subscription + "/resourceGroups/RG"
 )
@@ -104,7 +104,7 @@ func vaultNamed(name, properties string) *estate.Resource {
 
 const (
 	rbac     = `"enableRbacAuthorization":true`
-	policies = `"accessPolicies":[{"tenantId":"` + tenant + `","objectId":"` + officer + `","permissions":{"secrets":["all"]}}]`
+	policies = `"accessPolicies":[{"tenantId":"` + tenant + `","objectId":"` + officer + `","permissions":{"secrets":["all"],"keys":["all"],"certificates":["all"]}}]`
 	closed   = `,"networkAcls":{"defaultAction":"Deny","bypass":"AzureServices"}`
 	sealed   = `,"networkAcls":{"defaultAction":"Deny","bypass":"None"}`
 	private  = `,"publicNetworkAccess":"Disabled"`
@@ -114,7 +114,7 @@ func newRig(tb testing.TB, more ...*estate.Resource) *rig {
 	tb.Helper()
 	assignment := &estate.Resource{ID: group + "/providers/Microsoft.Authorization/roleAssignments/" + assignmentID,
 		Type: estate.TypeRoleAssignment, Name: assignmentID, Body: json.RawMessage(fmt.Sprintf(
-			`{"properties":{"principalId":%q,"roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/%s","scope":%q}}`, officer, secretsRole, group))}
+			`{"properties":{"principalId":%q,"roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/%s","scope":%q}}`, officer, everything, group))}
 	removed := vaultNamed("removed", rbac)
 	removed.Deleted = &estate.Deletion{}
 	resources := append([]*estate.Resource{assignment, removed, vaultNamed("kv", rbac), vaultNamed("policies", policies), vaultNamed("closed", rbac+closed),

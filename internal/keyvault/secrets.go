@@ -26,13 +26,13 @@ func (x *exchange) deletedID(name string) string { return x.base + "/deletedsecr
 
 // secret appends one secret with the identifier of its version.
 func (x *exchange) secret(b []byte, o *vault.Object, value bool) []byte {
-	return x.appendBundle(b, bundle{object: o, id: x.objectID(o.Name, o.Version.ID), value: value, previous: x.api >= api2025})
+	return x.appendBundle(b, bundle{object: o, id: x.objectID(o.Name, o.Version.ID), value: value, previous: x.api >= api2025, key: true})
 }
 
 // deletedSecret appends a deleted secret.
 func (x *exchange) deletedSecret(b []byte, o *vault.Object) []byte {
 	return x.appendBundle(b, bundle{object: o, id: x.objectID(o.Name, o.Version.ID), recoveryID: x.deletedID(o.Name),
-		previous: x.api >= api2025})
+		previous: x.api >= api2025, key: true})
 }
 
 // getSecret is GetSecret of the specification.
@@ -43,7 +43,12 @@ func getSecret(x *exchange, b []byte) ([]byte, int, error) {
 	}
 	id := x.objectID(o.Name, o.Version.ID)
 	x.record.ID = id
-	return x.appendBundle(b, bundle{object: &o, id: id, value: true, previous: x.api >= api2025}), http.StatusOK, nil
+	if x.query.outContentType != "" && x.api >= api2025 {
+		if err := x.convert(&o.Version); err != nil {
+			return b, 0, err
+		}
+	}
+	return x.appendBundle(b, bundle{object: &o, id: id, value: true, previous: x.api >= api2025, key: true}), http.StatusOK, nil
 }
 
 // setSecret is SetSecret of the specification.

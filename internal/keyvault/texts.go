@@ -29,7 +29,8 @@ const (
 	innerFirewall   = "ForbiddenByFirewall"
 	innerConnection = "ForbiddenByConnection"
 	innerRBAC       = "ForbiddenByRbac"
-	innerDisabled   = "Disabled" // behind the kind: SecretDisabled
+	innerDisabled   = "Disabled"          // behind the kind: SecretDisabled
+	innerManaged    = "ManagedByKeyVault" // likewise
 	innerDeleted    = "ObjectIsDeletedButRecoverable"
 
 	// innerPolicy is what newer records have; older ones have AccessDenied.
@@ -100,6 +101,7 @@ const (
 	textDisabled        = "Operation {operation} is not allowed on a disabled {kind}."
 	textIsDeleted       = "{Kind} {id} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the {kind} " +
 		"can only be recovered or purged."
+	textManaged   = `Operation "{operation}" is not allowed as this object's lifetime is managed by Key Vault.`
 	textProtected = `Operation "purge" is not allowed because purge protection is enabled for this vault. ` +
 		"Key Vault service will automatically purge it after the retention period has passed.\r\nVault: {vault}"
 	textForeignBackup   = "Cannot decrypt backup blob"
@@ -188,6 +190,9 @@ func (x *exchange) fault(err error) *fault.Error {
 		}
 		return invalidProperty(invalid.Property, invalid.Reason)
 	}
+	if f := x.certificateFault(err); f != nil {
+		return f
+	}
 	var refusal vault.Refusal
 	if !errors.As(err, &refusal) {
 		return fault.Of(err)
@@ -217,6 +222,8 @@ func (x *exchange) fault(err error) *fault.Error {
 		return made(http.StatusConflict, codeConflict, "", textExists)
 	case vault.Disabled:
 		return made(http.StatusForbidden, codeForbidden, kind.upper+innerDisabled, textDisabled)
+	case vault.Managed:
+		return made(http.StatusForbidden, codeForbidden, kind.upper+innerManaged, textManaged)
 	case vault.Protected:
 		return made(http.StatusForbidden, codeForbidden, "", textProtected)
 	case vault.TooManyVersions:

@@ -1,0 +1,261 @@
+package keyvault
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"postern/internal/enrollment"
+	"postern/internal/issuance"
+	"postern/internal/vault"
+)
+
+// certificates is the vault's certificates for this request.
+func (x *exchange) certificates() *vault.Certificates {
+	return &vault.Certificates{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Backup: x.grant.BackupKey(), Now: x.now,
+		NewVersion: x.newVersion}
+}
+
+// certificate appends one certificate with all there is to say.
+func (x *exchange) certificate(b []byte, o *vault.Object, content *vault.CertificateContent, deleted bool) ([]byte, int, error) {
+	pending := false
+	if !deleted {
+		_, err := x.certificates().Pending(x.request.Context(), o.Name)
+		if err != nil && err != vault.NoPending {
+			return b, 0, err
+		}
+		pending = err == nil
+	}
+	b, err := x.appendCertificate(b, certificateBundle{object: o, content: content, deleted: deleted, pending: pending})
+	return b, http.StatusOK, err
+}
+
+// getCertificate is GetCertificate of the specification. A disabled or
+// expired one is shown, too: what it is for is public.
+func getCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	o, content, err := x.certificates().Get(x.request.Context(), x.target.name, x.target.version)
+	if err != nil {
+		return b, 0, err
+	}
+	x.record.ID = x.objectID(o.Name, o.Version.ID)
+	return x.certificate(b, &o, &content, false)
+}
+
+// updateCertificate is UpdateCertificate of the specification.
+func updateCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	body, err := readCertificate(data)
+	if err != nil {
+		return b, 0, err
+	}
+	patch := vault.CertificatePatch{Enabled: body.enabled, NotBefore: body.notBefore, Expires: body.expires, Tags: body.tags}
+	if body.policy != "" {
+		if x.target.version != "" {
+			return b, 0, invalidProperty("policy", "is that of the certificate and cannot be changed at one of its versions")
+		}
+		if patch.Policy, err = x.patchedPolicy(body.policy); err != nil {
+			return b, 0, err
+		}
+	}
+	o, content, err := x.certificates().Update(x.request.Context(), x.target.name, x.target.version, patch)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, false)
+}
+
+// patchedPolicy is what a sent policy makes of the one that is kept.
+func (x *exchange) patchedPolicy(sent string) ([]byte, error) {
+	patch, err := issuance.ParsePolicy([]byte(sent))
+	if err != nil {
+		return nil, err
+	}
+	x.dropUnknown(patch)
+	o, _, err := x.certificates().Get(x.request.Context(), x.target.name, "")
+	if err != nil {
+		return nil, err
+	}
+	p, err := issuance.ParsePolicy([]byte(o.Policy))
+	if err != nil {
+		return nil, err
+	}
+	if p, err = p.Patched(patch, x.now); err != nil {
+		return nil, err
+	}
+	return p.JSON()
+}
+
+// getPolicy is GetCertificatePolicy of the specification.
+func getPolicy(x *exchange, b []byte) ([]byte, int, error) {
+	o, _, err := x.certificates().Get(x.request.Context(), x.target.name, "")
+	if err != nil {
+		return b, 0, err
+	}
+	b, err = x.appendPolicy(b, o.Name, o.Policy)
+	return b, http.StatusOK, err
+}
+
+// updatePolicy is UpdateCertificatePolicy of the specification.
+func updatePolicy(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	sent, err := readPolicy(data)
+	if err != nil {
+		return b, 0, err
+	}
+	patch, err := x.patchedPolicy(sent)
+	if err != nil {
+		return b, 0, err
+	}
+	o, _, err := x.certificates().Update(x.request.Context(), x.target.name, "", vault.CertificatePatch{Policy: patch})
+	if err != nil {
+		return b, 0, err
+	}
+	b, err = x.appendPolicy(b, o.Name, o.Policy)
+	return b, http.StatusOK, err
+}
+
+// deleteCertificate is DeleteCertificate of the specification; key and
+// secret go with it.
+func deleteCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	o, content, err := x.certificates().Delete(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, true)
+}
+
+// getDeletedCertificate is GetDeletedCertificate of the specification.
+func getDeletedCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	o, content, err := x.certificates().GetDeleted(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, true)
+}
+
+// recoverCertificate is RecoverDeletedCertificate of the specification.
+func recoverCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	o, content, err := x.certificates().Recover(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, false)
+}
+
+// purgeCertificate is PurgeDeletedCertificate of the specification.
+func purgeCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	x.grant.Expect(http.StatusNoContent)
+	if err := x.certificates().Purge(x.request.Context(), x.target.name); err != nil {
+		return b, 0, err
+	}
+	return b, http.StatusNoContent, nil
+}
+
+// backUpCertificate is BackupCertificate of the specification.
+func backUpCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	blob, err := x.certificates().BackUp(x.request.Context(), x.target.name)
+	if err != nil {
+		return b, 0, err
+	}
+	b = append(b, `{"value":"`...)
+	b = base64.RawURLEncoding.AppendEncode(b, blob)
+	return append(b, `"}`...), http.StatusOK, nil
+}
+
+// restoreCertificate is RestoreCertificate of the specification.
+func restoreCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	text, err := readSecretRestore(data)
+	if err != nil {
+		return b, 0, err
+	}
+	blob, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return b, 0, vault.BackupMalformed
+	}
+	o, content, err := x.certificates().Restore(x.request.Context(), blob)
+	if err != nil {
+		x.target.name = o.Name
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, false)
+}
+
+// importCertificate is ImportCertificate of the specification.
+func importCertificate(x *exchange, b []byte) ([]byte, int, error) {
+	data, err := x.readBody()
+	if err != nil {
+		return b, 0, err
+	}
+	body, err := readCertificate(data)
+	if err != nil {
+		return b, 0, err
+	}
+	if body.value == nil {
+		return b, 0, invalidProperty("value", "is required")
+	}
+	in, err := x.imported(&body)
+	if err != nil {
+		return b, 0, err
+	}
+	o, content, err := x.certificates().Import(x.request.Context(), x.target.name, in)
+	if err != nil {
+		return b, 0, err
+	}
+	return x.certificate(b, &o, &content, false)
+}
+
+// imported is the new version that a body makes.
+func (x *exchange) imported(body *certificateBody) (vault.CertificateInput, error) {
+	var given *issuance.Policy
+	contentType := ""
+	if body.policy != "" {
+		var err error
+		if given, err = issuance.ParsePolicy([]byte(body.policy)); err != nil {
+			return vault.CertificateInput{}, err
+		}
+		x.dropUnknown(given)
+		contentType = given.ContentType()
+	}
+	password := ""
+	if body.password != nil {
+		password = *body.password
+	}
+	bundle, err := x.Desk.Open(x.request.Context(), *body.value, password, contentType)
+	if invalid := new(issuance.Invalid); errors.As(err, &invalid) {
+		return vault.CertificateInput{}, unreadable(*body.value, invalid)
+	}
+	if err != nil {
+		return vault.CertificateInput{}, err
+	}
+	policy, err := issuance.DefaultPolicy(bundle, given, x.now)
+	if err != nil {
+		return vault.CertificateInput{}, err
+	}
+	return enrollment.Imported(bundle, policy, enrollment.Application{Enabled: body.enabled, Tags: body.tags,
+		PreserveCertOrder: body.preserve != nil && *body.preserve && x.api >= api76})
+}
+
+// convert brings the value of a certificate's secret into the form that
+// GetSecret was asked for with outContentType.
+func (x *exchange) convert(v *vault.Version) error {
+	if !v.Managed {
+		return invalidProperty("outContentType", "is for the secrets of certificates alone")
+	}
+	value, err := issuance.Convert(v.Value, v.ContentType, x.query.outContentType)
+	if err != nil {
+		return err
+	}
+	v.Value, v.ContentType = value, x.query.outContentType
+	return nil
+}
