@@ -71,17 +71,20 @@ func (d *description) attributes(r *reader) error {
 	if r.null() {
 		return nil
 	}
-	return r.object(func(r *reader, name string) error {
-		switch name {
-		case "enabled":
-			return property(name, func() error { return readFlag(r, &d.enabled) })
-		case "nbf":
-			return property(name, func() error { return readStamp(r, &d.notBefore) })
-		case "exp":
-			return property(name, func() error { return readStamp(r, &d.expires) })
-		}
-		return r.skip()
-	})
+	return r.object(d.attribute)
+}
+
+// attribute reads one of the attributes that every kind of object has.
+func (d *description) attribute(r *reader, name string) error {
+	switch name {
+	case "enabled":
+		return property(name, func() error { return readFlag(r, &d.enabled) })
+	case "nbf":
+		return property(name, func() error { return readStamp(r, &d.notBefore) })
+	case "exp":
+		return property(name, func() error { return readStamp(r, &d.expires) })
+	}
+	return r.skip()
 }
 
 func (d *description) readTags(r *reader) error {

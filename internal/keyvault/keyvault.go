@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ import (
 	"postern/internal/estate"
 	"postern/internal/fault"
 	"postern/internal/journal"
+	"postern/internal/keyring"
 	"postern/internal/names"
 	"postern/internal/throttle"
 	"postern/internal/vault"
@@ -75,6 +77,10 @@ type plane struct {
 	Deps
 	// newVersion is newID, as a value that is made once.
 	newVersion func() string
+	// ring has the opened keys that are in use, making a place for each RSA
+	// key that may be made at the same time.
+	ring   keyring.Ring
+	making chan struct{}
 }
 
 // Handler serves the vaults of the estate by their host names.
@@ -85,7 +91,7 @@ func Handler(deps Deps) http.Handler {
 	if deps.Desk == nil {
 		deps.Desk = enrollment.New(deps.Random, nil)
 	}
-	p := &plane{Deps: deps}
+	p := &plane{Deps: deps, making: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	p.newVersion = p.newID
 	return p
 }

@@ -119,6 +119,7 @@ func newRig(tb testing.TB, more ...*estate.Resource) *rig {
 	removed.Deleted = &estate.Deletion{}
 	resources := append([]*estate.Resource{assignment, removed, vaultNamed("kv", rbac), vaultNamed("policies", policies), vaultNamed("closed", rbac+closed),
 		vaultNamed("sealed", rbac+sealed), vaultNamed("private", rbac+private), vaultNamed("privatesealed", rbac+private+sealed),
+		vaultNamed("premium", rbac+`,"sku":{"family":"A","name":"premium"}`),
 		vaultNamed("protected", rbac+`,"enablePurgeProtection":true,"softDeleteRetentionInDays":7`)}, more...)
 	snapshot, problems := estate.New(resources, estate.Options{Role: func(guid string) (*access.Role, bool) {
 		d, ok := roles.ByName(guid)

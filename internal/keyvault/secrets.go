@@ -190,9 +190,21 @@ func listSecretVersions(x *exchange, b []byte) ([]byte, int, error) {
 	}, func(o *vault.Object) bundle { return bundle{object: o, id: x.objectID(o.Name, o.Version.ID)} })
 }
 
-// page appends one page of a list: {"value":[…],"nextLink":…}.
+// page appends one page of a list of secrets.
 func (x *exchange) page(b []byte, list func(after string, limit int) (vault.Page, error),
 	item func(*vault.Object) bundle) ([]byte, int, error) {
+	var p vault.Page
+	return x.list(b, func(after string, limit int) (n int, next string, err error) {
+		p, err = list(after, limit)
+		return len(p.Objects), p.Next, err
+	}, func(b []byte, i int) []byte { return x.appendBundle(b, item(&p.Objects[i])) })
+}
+
+// list appends one page of a list of anything: {"value":[…],"nextLink":…}.
+// read fetches the page and says how many items it has and where the next
+// one begins; item appends one of them.
+func (x *exchange) list(b []byte, read func(after string, limit int) (n int, next string, err error),
+	item func(b []byte, i int) []byte) ([]byte, int, error) {
 	limit, err := x.query.pageSize()
 	if err != nil {
 		return b, 0, err
@@ -201,17 +213,17 @@ func (x *exchange) page(b []byte, list func(after string, limit int) (vault.Page
 	if err != nil {
 		return b, 0, err
 	}
-	p, err := list(after, limit)
+	n, next, err := read(after, limit)
 	if err != nil {
 		return b, 0, err
 	}
 	b = append(b, `{"value":[`...)
-	for i := range p.Objects {
+	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = x.appendBundle(b, item(&p.Objects[i]))
+		b = item(b, i)
 	}
-	b = x.appendNextLink(append(b, `],"nextLink":`...), p.Next, limit)
+	b = x.appendNextLink(append(b, `],"nextLink":`...), next, limit)
 	return append(b, '}'), http.StatusOK, nil
 }

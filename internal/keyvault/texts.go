@@ -162,7 +162,11 @@ func malformedBody(reason string) *fault.Error {
 }
 
 func invalidProperty(name, reason string) *fault.Error {
-	return fault.New(http.StatusBadRequest, codeBadParameter, "Property %s has invalid value: it %s.", name, reason)
+	it := "it"
+	if strings.HasPrefix(reason, "are ") || strings.HasPrefix(reason, "hold ") {
+		it = "they"
+	}
+	return fault.New(http.StatusBadRequest, codeBadParameter, "Property %s has invalid value: %s %s.", name, it, reason)
 }
 
 // Texts of the service again.
@@ -232,6 +236,12 @@ func (x *exchange) fault(err error) *fault.Error {
 		return made(http.StatusBadRequest, codeMalformed, "", textMalformedBackup)
 	case vault.BackupForeign:
 		return made(http.StatusBadRequest, codeBadParameter, "", textForeignBackup)
+	case vault.NotPermitted:
+		return made(http.StatusForbidden, codeForbidden, innerKeyOperation, textNotPermitted)
+	case vault.Expired:
+		return made(http.StatusForbidden, codeForbidden, kind.upper+innerExpired, textExpiredKey)
+	case vault.NotYetValid:
+		return made(http.StatusForbidden, codeForbidden, kind.upper+innerNotYetValid, textNotYetValidKey)
 	case vault.Contended:
 		return made(http.StatusConflict, codeConflict, "", textContended)
 	}

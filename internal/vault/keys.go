@@ -78,15 +78,15 @@ func (k *Keys) collection() *collection {
 // Add makes a new version, and the key when there is none (spec: CreateKey,
 // ImportKey). A later version takes over the release policy where none is
 // given.
-func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, error) {
+func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, KeyContent, error) {
 	if err := checkName(name); err != nil {
-		return Object{}, err
+		return Object{}, KeyContent{}, err
 	}
 	operation := "create"
 	if in.Imported {
 		operation = "import"
 	}
-	return k.add(ctx, name, operation, in)
+	return keyOf(k.add(ctx, name, operation, in))
 }
 
 func (k *Keys) add(ctx context.Context, name, operation string, in KeyInput) (Object, error) {
@@ -229,24 +229,51 @@ func (k *Keys) Purge(ctx context.Context, name string) error {
 	return k.collection().purge(ctx, name)
 }
 
+// KeyItem is a key in a list; its content comes without the private part.
+type KeyItem struct {
+	Object  Object
+	Content KeyContent
+}
+
+// KeyPage is one page of a list of keys.
+type KeyPage struct {
+	Keys []KeyItem
+	// Next is the cursor of the next page; "" at the end.
+	Next string
+}
+
+// keyPage takes the contents out of a page of keys.
+func keyPage(p Page, err error) (KeyPage, error) {
+	if err != nil {
+		return KeyPage{}, err
+	}
+	page := KeyPage{Keys: make([]KeyItem, len(p.Objects)), Next: p.Next}
+	for i := range p.Objects {
+		o, content, err := keyOf(p.Objects[i], nil)
+		if err != nil {
+			return KeyPage{}, err
+		}
+		content.Material = nil
+		page.Keys[i] = KeyItem{o, content}
+	}
+	return page, nil
+}
+
 // List is one page of the live keys after a cursor (spec: GetKeys).
-func (k *Keys) List(ctx context.Context, after string, limit int) (Page, error) {
+func (k *Keys) List(ctx context.Context, after string, limit int) (KeyPage, error) {
 	c := k.collection()
-	p, err := c.list(ctx, c.liveKey(""), after, limit)
-	return p.withoutValues(), err
+	return keyPage(c.list(ctx, c.liveKey(""), after, limit))
 }
 
 // ListDeleted is one page of the deleted keys (spec: GetDeletedKeys).
-func (k *Keys) ListDeleted(ctx context.Context, after string, limit int) (Page, error) {
+func (k *Keys) ListDeleted(ctx context.Context, after string, limit int) (KeyPage, error) {
 	c := k.collection()
-	p, err := c.list(ctx, c.deletedKey(""), after, limit)
-	return p.withoutValues(), err
+	return keyPage(c.list(ctx, c.deletedKey(""), after, limit))
 }
 
 // Versions is one page of the versions of a key (spec: GetKeyVersions).
-func (k *Keys) Versions(ctx context.Context, name, after string, limit int) (Page, error) {
-	p, err := k.collection().versions(ctx, name, after, limit)
-	return p.withoutValues(), err
+func (k *Keys) Versions(ctx context.Context, name, after string, limit int) (KeyPage, error) {
+	return keyPage(k.collection().versions(ctx, name, after, limit))
 }
 
 // BackUp is the key with all its versions and its rotation policy as a

@@ -1,0 +1,102 @@
+package keyvault
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"postern/internal/fault"
+	"postern/internal/keyring"
+)
+
+// The texts of keys. Those of the first block are the service's, byte for
+// byte, from recorded answers and from what people have pasted into issues.
+const (
+	innerKeyOperation = "KeyOperationForbidden"
+	innerKeyType      = "KeyTypeNotSupported"
+	innerAttestation  = "AccessDenied"
+
+	textNotPermitted = "Operation {operation} is not permitted on this {kind}."
+	textKeyType      = "Invalid kty value: {type}"
+	textNoHardware   = "Hardware key operation not allowed on standard vault"
+	textRequired     = "Property '{name}' is required.\r\n"
+	textNotBase64    = "Content of '{name}' is not base64url.\r\n" + textRequired
+	textDigestLength = "Invalid length of 'value': {length} bytes. {algorithm} requires {size} bytes, encoded with base64url."
+	textWrongCurve   = "Key and signing algorithm are incompatible. Key {id} uses curve '{curve}', and algorithm '{algorithm}' can only be used with curve '{needed}'."
+
+	textExportablePremium = "AKV.SKR.1001: The exportable attribute is only supported with premium vaults and API version >= '7.3-preview'."
+	textExportableChanged = "AKV.SKR.1003: The exportable attribute of an existing key cannot be changed." // code recorded, text own
+	textPolicyMissing     = "AKV.SKR.1004: Exportable keys must have release policy."
+	textPolicySuperfluous = "AKV.SKR.1005: Non-exportable keys must not have release policy."
+	textExportableSoft    = "AKV.SKR.1006: Only HSM-protected keys can be exportable." // code recorded, text own
+	textExportableFixed   = "AKV.SKR.1014: Cannot modify the exportable state of a key."
+	textPolicyOfVersion   = "AKV.SKR.1016: Key Release Policy can only be set on versionless key."
+	textPolicyImmutable   = "AKV.SKR.1020: Immutable Key Release Policy cannot be modified."
+	textAttestation       = "Target environment attestation statement cannot be verified."
+)
+
+// Own choices: the codes KeyExpired and KeyNotYetValid follow KeyDisabled,
+// the texts follow that of a disabled key; of the others nothing is known.
+const (
+	innerExpired     = "Expired"     // behind the kind: KeyExpired
+	innerNotYetValid = "NotYetValid" // behind the kind: KeyNotYetValid
+
+	textExpiredKey     = "Operation {operation} is not allowed on an expired {kind}."
+	textNotYetValidKey = "Operation {operation} is not allowed on a {kind} that is not yet valid."
+
+	textUnknownAlgorithm = "Invalid alg value: {algorithm}"
+	textWrongType        = "Key and algorithm are incompatible. Key {id} is of type '{type}', and algorithm '{algorithm}' can only be used with keys of type '{needed}'."
+	textTooLong          = "Invalid length of 'value': {length} bytes. {algorithm} does not take that many with this key."
+	textProtectedKey     = "Importing a protected key (key_hsm) needs the hardware that the key was protected for; send the key in numbers instead."
+	textPolicyUnreadable = "The release policy cannot be used: {reason}."
+	textNotExportable    = "Operation release is not allowed on a key that is not exportable."
+)
+
+// undecryptable answers every decryption that fails, whatever it failed for:
+// a caller must not learn from it what was wrong with a ciphertext.
+var undecryptable = fault.New(http.StatusBadRequest, codeBadParameter, "The value cannot be decrypted with this key and algorithm.")
+
+// unattested answers every attestation that does not satisfy the policy.
+var unattested = &fault.Error{Status: http.StatusForbidden, Code: codeForbidden, Inner: innerAttestation, Message: textAttestation}
+
+// badParameter is a 400 with one of the texts.
+func badParameter(text string, pairs ...string) *fault.Error {
+	return &fault.Error{Status: http.StatusBadRequest, Code: codeBadParameter, Message: fill(text, pairs...)}
+}
+
+func unsupportedKeyType(kty string) *fault.Error {
+	return badParameter(textKeyType, "{type}", cut(kty, maxEcho)).WithInner(innerKeyType)
+}
+
+// material puts the refusal of key material or of a size into the service's
+// form.
+func material(err error) error {
+	if invalid := new(keyring.Invalid); errors.As(err, &invalid) {
+		return invalidProperty(invalid.Property, invalid.Reason)
+	}
+	return err
+}
+
+// refusal puts what an algorithm refused into the service's words. length is
+// that of the value that the client sent.
+func (u *usage) refusal(err error, length int) error {
+	name := cut(*u.algorithm, maxEcho)
+	switch {
+	case errors.Is(err, keyring.ErrCiphertext):
+		return undecryptable
+	case errors.Is(err, keyring.ErrAlgorithm):
+		return badParameter(textUnknownAlgorithm, "{algorithm}", name)
+	case errors.Is(err, keyring.ErrSize):
+		if a := algorithms[*u.algorithm]; a.Digest > 0 {
+			return badParameter(textDigestLength, "{length}", strconv.Itoa(length), "{algorithm}", name, "{size}", strconv.Itoa(a.Digest))
+		}
+		return badParameter(textTooLong, "{length}", strconv.Itoa(length), "{algorithm}", name)
+	case errors.Is(err, keyring.ErrMismatch):
+		needed := algorithms[*u.algorithm]
+		if needed.Type == keyring.EC && u.content.Curve != "" {
+			return badParameter(textWrongCurve, "{id}", u.id, "{curve}", u.content.Curve, "{algorithm}", name, "{needed}", needed.Curve)
+		}
+		return badParameter(textWrongType, "{id}", u.id, "{type}", u.content.Type, "{algorithm}", name, "{needed}", needed.Type)
+	}
+	return err
+}
