@@ -9,6 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,7 +19,9 @@ import (
 const backdated = 10 * time.Minute
 
 // Request is the request for a certificate by the policy, in PKCS#10 (RFC
-// 2986), with the extensions in the order of the service's.
+// 2986), with the extensions in the order of the service's. A request to an
+// issuer of the vault names a host in the common name among the alternative
+// names, too: authorities look nowhere else today.
 func (p *Policy) Request(key crypto.Signer) ([]byte, error) {
 	algorithm, err := signatureAlgorithm(key)
 	if err != nil {
@@ -27,7 +31,10 @@ func (p *Policy) Request(key crypto.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &p.X509
+	x := p.X509
+	if !p.SelfIssued() && !p.Merged() {
+		x.Names = x.withCommonName()
+	}
 	extensions, err := collect(x.keyUsage, x.extendedKeyUsage, x.alternativeNames, x.basicConstraints)
 	if err != nil {
 		return nil, err
@@ -90,6 +97,31 @@ func (x *X509Properties) subject() ([]byte, error) {
 		return nil, err
 	}
 	return n.der()
+}
+
+// withCommonName are the alternative names with the common name's host.
+func (x *X509Properties) withCommonName() *SubjectAlternativeNames {
+	n, err := parseSubject(x.Subject)
+	if x.Subject == "" || err != nil {
+		return x.Names
+	}
+	for _, part := range n {
+		for _, p := range part {
+			host := string(p.Value.Bytes)
+			if !p.Type.Equal(oidCommonName) || !strings.Contains(host, ".") || !isHost(host) {
+				continue
+			}
+			var next SubjectAlternativeNames
+			if x.Names != nil {
+				next = *x.Names
+			}
+			if !slices.ContainsFunc(next.DNSNames, func(d string) bool { return strings.EqualFold(d, host) }) {
+				next.DNSNames = append([]string{host}, next.DNSNames...)
+			}
+			return &next
+		}
+	}
+	return x.Names
 }
 
 // collect calls each and puts the extensions one behind the other.

@@ -25,6 +25,7 @@ var (
 	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
 	oidSubjectKey       = asn1.ObjectIdentifier{2, 5, 29, 14}
 	oidAuthorityKey     = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidCommonName       = asn1.ObjectIdentifier{2, 5, 4, 3}
 	oidPrincipalName    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
