@@ -42,8 +42,10 @@ type Config struct {
 	Throttle    Throttle    `yaml:"throttle"`
 	// Issuers is checked by the directory, which knows what it can trust.
 	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none): foreign-issuers.md."`
-	Journal Journal  `yaml:"journal"`
-	Log     Log      `yaml:"log"`
+	// Certificates has its own listener, for the authority's challenges.
+	Certificates Certificates `yaml:"certificates"`
+	Journal      Journal      `yaml:"journal"`
+	Log          Log          `yaml:"log"`
 }
 
 // Proxy is the CONNECT proxy by which clients reach the public names.
@@ -112,17 +114,18 @@ type Log struct {
 // Default is the configuration of a server that is told nothing.
 func Default() Config {
 	return Config{
-		Listen:    []string{"127.0.0.1:8443", "[::1]:8443"},
-		Suffix:    "postern.localhost",
-		Proxy:     Proxy{Listen: "127.0.0.1:8442"},
-		Metrics:   Metrics{Listen: "off"},
-		Perimeter: Perimeter{ProxyListen: Off, Endpoints: "auto"},
-		DNS:       DNS{Listen: Off, TTL: 60},
-		Identity:  Identity{Listen: Off, ArcTokens: "/var/opt/azcmagent/tokens"},
-		Profile:   "azure",
-		Throttle:  Throttle{Profile: Off},
-		Journal:   Journal{Sync: "interval", MaxSegment: 64 << 20},
-		Log:       Log{Level: "info", Format: "text"},
+		Listen:       []string{"127.0.0.1:8443", "[::1]:8443"},
+		Suffix:       "postern.localhost",
+		Proxy:        Proxy{Listen: "127.0.0.1:8442"},
+		Metrics:      Metrics{Listen: "off"},
+		Perimeter:    Perimeter{ProxyListen: Off, Endpoints: "auto"},
+		DNS:          DNS{Listen: Off, TTL: 60},
+		Identity:     Identity{Listen: Off, ArcTokens: "/var/opt/azcmagent/tokens"},
+		Profile:      "azure",
+		Throttle:     Throttle{Profile: Off},
+		Certificates: Certificates{ACME: ACME{Challenge: Off}},
+		Journal:      Journal{Sync: "interval", MaxSegment: 64 << 20},
+		Log:          Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -187,7 +190,7 @@ func (c *Config) Check() error {
 	}
 	for _, l := range [...]struct{ key, address string }{{"proxy.listen", c.Proxy.Listen}, {"metrics.listen", c.Metrics.Listen},
 		{"perimeter.proxyListen", c.Perimeter.ProxyListen}, {"dns.listen", c.DNS.Listen},
-		{"identity.listen", c.Identity.Listen}} {
+		{"identity.listen", c.Identity.Listen}, {"certificates.acme.challenge", c.Certificates.ACME.Challenge}} {
 		if _, _, err := net.SplitHostPort(l.address); err != nil && l.address != Off {
 			complain("%s: %q is neither HOST:PORT nor off", l.key, l.address)
 		}
@@ -206,6 +209,7 @@ func (c *Config) Check() error {
 		complain("profile: %q is not a profile", c.Profile)
 	}
 	c.Throttle.check(complain)
+	c.Certificates.ACME.check(complain)
 	if c.Journal.Sync != "interval" && c.Journal.Sync != "always" {
 		complain("journal.sync: %q is neither interval nor always", c.Journal.Sync)
 	}

@@ -59,6 +59,10 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"dns: {forward: [a]}", "dns.forward"},
 		{"dns: {ttl: -1}", "dns.ttl"},
 		{"log: {format: xml}", "log.format"},
+		{"certificates: {acme: {directory: 'http://ca.test/dir', challenge: '0.0.0.0:80'}}", "not an https URL"},
+		{"certificates: {acme: {directory: 'https://ca.test/dir'}}", "needs a listener"},
+		{"certificates: {acme: {challenge: here}}", "certificates.acme.challenge"},
+		{"certificates: {acme: {terms: yes}}", "terms"},
 	} {
 		cfg := Default()
 		err := cfg.read(strings.NewReader(c.text), "f.yaml")

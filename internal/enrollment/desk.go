@@ -19,9 +19,11 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"time"
 
 	"postern/internal/issuance"
+	"postern/internal/issuance/acme"
 	"postern/internal/keyring"
 	"postern/internal/vault"
 )
@@ -44,18 +46,18 @@ const (
 	CodeRejected = "Request rejected"
 )
 
-// Provider issues certificates in the name of an issuer resource. Neither
-// method is called inside of a transaction.
+// Provider issues certificates in the name of an issuer resource;
+// *acme.Issuer is one. A *acme.Refused is the end of an operation, any other
+// error passes.
 type Provider interface {
-	// Begin asks for a certificate; state is what Poll needs to know.
-	Begin(ctx context.Context, account, password string, csr []byte) (state []byte, err error)
-	// Poll looks after it: the chain, leaf first, in DER; nil is not yet.
+	// Begin asks nobody yet; state is what Poll goes on from.
+	Begin(account acme.Account, csr []byte) (state []byte, err error)
+	// Poll takes it on: the chain, leaf first, in DER; nil is not yet. It is
+	// never called inside of a transaction.
 	Poll(ctx context.Context, state, csr []byte) (next []byte, chain [][]byte, err error)
+	// Forget gives it up.
+	Forget(state []byte)
 }
-
-// Rejected is implemented by errors of a Provider that asking again does not
-// mend. All others are temporary.
-type Rejected interface{ Rejected() bool }
 
 // patience bounds one step with a provider: a client is waiting for it.
 const patience = 15 * time.Second
@@ -135,7 +137,8 @@ func (d *Desk) Create(ctx context.Context, certs *vault.Certificates, name strin
 
 // prepare makes the key pair and the request of an operation.
 func (d *Desk) prepare(ctx context.Context, certs *vault.Certificates, name string, a Application) (vault.Pending, error) {
-	if err := checkIssuer(ctx, certs, a.Policy.Issuer.Name); err != nil {
+	issuer, err := usable(ctx, certs, a.Policy.Issuer.Name)
+	if err != nil {
 		return vault.Pending{}, err
 	}
 	// An operation that is in progress is vault's to refuse, but before a
@@ -151,16 +154,19 @@ func (d *Desk) prepare(ctx context.Context, certs *vault.Certificates, name stri
 	if err != nil {
 		return vault.Pending{}, err
 	}
-	issuer, err := json.Marshal(a.Policy.Issuer)
+	parameters, err := json.Marshal(a.Policy.Issuer)
 	if err != nil {
 		return vault.Pending{}, err
 	}
-	p := vault.Pending{Request: certs.NewVersion(), CSR: csr, Key: Content(key, a.Policy), Issuer: issuer, Enabled: a.Enabled, Tags: a.Tags,
+	p := vault.Pending{Request: certs.NewVersion(), CSR: csr, Key: Content(key, a.Policy), Issuer: parameters, Enabled: a.Enabled, Tags: a.Tags,
 		PreserveCertOrder: a.PreserveCertOrder}
 	if !a.Policy.Merged() {
 		p.Poll = vault.At(certs.Now.Unix())
 	}
-	return p, nil
+	if provider := d.provider(issuer); provider != nil {
+		p.Extra, err = provider.Begin(issuer.account(), csr)
+	}
+	return p, err
 }
 
 // Imported is the new version that a file makes, under a policy that is
@@ -186,16 +192,24 @@ func input(b *issuance.Bundle, policy *issuance.Policy, preserve bool) (vault.Ce
 		NotBefore: vault.At(b.Leaf.NotBefore.Unix()), Expires: vault.At(b.Leaf.NotAfter.Unix())}, err
 }
 
-// checkIssuer looks whether there is an issuer of that name.
-func checkIssuer(ctx context.Context, certs *vault.Certificates, name string) error {
+// usable is the issuer of that name, nil for the reserved ones.
+func usable(ctx context.Context, certs *vault.Certificates, name string) (*Issuer, error) {
 	if Reserved(name) {
-		return nil
+		return nil, nil
 	}
 	i, err := FindIssuer(ctx, certs, name)
 	if err == nil && !i.Enabled {
 		err = ErrIssuerDisabled
 	}
-	return err
+	return i, err
+}
+
+// provider is who certifies for an issuer; nil for nobody.
+func (d *Desk) provider(i *Issuer) Provider {
+	if i == nil {
+		return nil
+	}
+	return d.providers[strings.ToLower(i.Provider)]
 }
 
 // FindIssuer reads an issuer of the vault.

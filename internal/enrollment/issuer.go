@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/issuance/acme"
 	"postern/internal/vault"
 )
 
@@ -30,8 +31,10 @@ type Issuer struct {
 	// Provider is the word for who issues, as the client wrote it.
 	Provider string `json:"provider"`
 	// Account and Password are the credentials; the password is never shown.
-	Account      *string       `json:"account,omitempty"`
-	Password     *string       `json:"password,omitempty"`
+	Account  *string `json:"account,omitempty"`
+	Password *string `json:"password,omitempty"`
+	// Key is that of the account at the provider, which the server makes.
+	Key          []byte        `json:"key,omitempty"`
 	Organization *Organization `json:"organization,omitempty"`
 	Enabled      bool          `json:"enabled"`
 	Created      int64         `json:"created"`
@@ -52,13 +55,36 @@ type Administrator struct {
 	Phone     string `json:"phone,omitempty"`
 }
 
-// Encode is the issuer as it is kept.
-func (i *Issuer) Encode() []byte {
-	b, err := json.Marshal(i)
-	if err != nil {
-		panic("enrollment: internal error: " + err.Error()) // strings, numbers and booleans alone
+// account is the issuer as its provider sees it.
+func (i *Issuer) account() acme.Account {
+	a := acme.Account{Key: i.Key}
+	if i.Account != nil {
+		a.ID = *i.Account
 	}
-	return b
+	if i.Password != nil {
+		a.Secret = *i.Password
+	}
+	if i.Organization != nil {
+		for _, p := range i.Organization.Administrators {
+			if p.Email != "" {
+				a.Contacts = append(a.Contacts, p.Email)
+			}
+		}
+	}
+	return a
+}
+
+// Encode is the issuer as it is kept, with a key for its account when it has
+// none yet.
+func (i *Issuer) Encode() ([]byte, error) {
+	if i.Key == nil {
+		key, err := acme.NewAccountKey()
+		if err != nil {
+			return nil, err
+		}
+		i.Key = key
+	}
+	return json.Marshal(i)
 }
 
 // DecodeIssuer reads what is kept of an issuer.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"postern/internal/issuance"
+	"postern/internal/issuance/acme"
 	"postern/internal/keyring"
 	"postern/internal/vault"
 )
@@ -71,6 +72,7 @@ func (d *Desk) Advance(ctx context.Context, certs *vault.Certificates, name stri
 	issuer := issuerOf(&p)
 	switch {
 	case p.Cancel:
+		d.forget(&p)
 		return d.end(ctx, certs, name, &p, vault.StatusCancelled, "", "")
 	case strings.EqualFold(issuer, Self):
 		return d.sign(ctx, certs, name, &p)
@@ -149,30 +151,36 @@ func (d *Desk) complete(ctx context.Context, certs *vault.Certificates, name str
 	return certs.Complete(ctx, name, p.Request, in)
 }
 
-// ask is the step of a named issuer.
+// ask is the step of a named issuer. Its provider is not asked again before
+// its time, however often clients poll.
 func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, issuer string) (vault.Pending, error) {
 	i, err := FindIssuer(ctx, certs, issuer)
-	if errors.Is(err, ErrNoIssuer) {
-		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "The vault has no issuer "+issuer+" any more.")
-	}
-	if err != nil {
-		return *p, err
-	}
-	provider := d.providers[strings.ToLower(i.Provider)]
-	if provider == nil {
-		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "The issuer "+i.Name+" has the provider "+i.Provider+
-			", which this server does not know how to ask.")
-	}
-	state, chain, err := askProvider(ctx, provider, i, p)
-	var rejected Rejected
+	provider := d.provider(i)
 	switch {
-	case errors.As(err, &rejected) && rejected.Rejected():
-		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeRejected, err.Error())
+	case errors.Is(err, ErrNoIssuer):
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "The vault has no issuer "+issuer+" any more.")
 	case err != nil:
-		next, e := d.change(ctx, certs, name, p, func(p *vault.Pending) { p.Poll = vault.At(certs.Now.Unix() + askAgain) })
-		return next, errors.Join(e, &Unanswered{Issuer: i.Name, Cause: err})
+		return *p, err
+	case provider == nil || len(p.Extra) == 0:
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "The issuer "+i.Name+" has the provider "+i.Provider+
+			", which this server cannot ask for certificates.")
+	case p.Poll.Known && p.Poll.Unix > certs.Now.Unix():
+		return *p, nil
+	}
+	// A client that goes away must not take what was reached with it.
+	ctx = context.WithoutCancel(ctx)
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	state, chain, err := provider.Poll(waiting, p.Extra, p.CSR)
+	refused := new(acme.Refused)
+	switch {
+	case errors.As(err, &refused):
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeRejected, refused.Reason+" ("+refused.Hint+")")
+	case err != nil:
+		next, failed := d.later(ctx, certs, name, p, state, askAgain)
+		return next, errors.Join(failed, &Unanswered{Issuer: i.Name, Cause: err})
 	case chain == nil:
-		return d.change(ctx, certs, name, p, func(p *vault.Pending) { p.Extra, p.Poll = state, vault.At(certs.Now.Unix()+askNext) })
+		return d.later(ctx, certs, name, p, state, askNext)
 	}
 	policy, err := policyOf(ctx, certs, name)
 	if err != nil {
@@ -184,7 +192,7 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 	}
 	b, err := issuance.Merge(p.CSR, key.Private(), chain)
 	if err != nil {
-		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "What the issuer sent is not a certificate for the request: "+err.Error())
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "What the issuer sent is not a certificate for the request.")
 	}
 	if _, _, err := d.complete(ctx, certs, name, p, policy, b); err != nil {
 		return *p, err
@@ -192,21 +200,9 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 	return certs.Pending(ctx, name)
 }
 
-// askProvider begins with the provider, or polls it.
-func askProvider(ctx context.Context, provider Provider, i *Issuer, p *vault.Pending) (state []byte, chain [][]byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if len(p.Extra) > 0 {
-		return provider.Poll(ctx, p.Extra, p.CSR)
-	}
-	text := func(s *string) string {
-		if s == nil {
-			return ""
-		}
-		return *s
-	}
-	state, err = provider.Begin(ctx, text(i.Account), text(i.Password), p.CSR)
-	return state, nil, err
+// later keeps the state of a provider, and asks again after so many seconds.
+func (d *Desk) later(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, state []byte, seconds int64) (vault.Pending, error) {
+	return d.change(ctx, certs, name, p, func(p *vault.Pending) { p.Extra, p.Poll = state, vault.At(certs.Now.Unix()+seconds) })
 }
 
 // Unanswered is that a provider could not be asked this time; the operation
@@ -223,6 +219,27 @@ func (u *Unanswered) Error() string {
 
 // Unwrap is the cause.
 func (u *Unanswered) Unwrap() error { return u.Cause }
+
+// Drop gives the operation up and forgets it (spec:
+// DeleteCertificateOperation).
+func (d *Desk) Drop(ctx context.Context, certs *vault.Certificates, name string) (vault.Pending, error) {
+	p, err := certs.DropPending(ctx, name)
+	if err == nil {
+		d.forget(&p)
+	}
+	return p, err
+}
+
+// forget tells the providers that an operation is given up: the one that
+// knows it forgets it.
+func (d *Desk) forget(p *vault.Pending) {
+	if len(p.Extra) == 0 {
+		return
+	}
+	for _, provider := range d.providers {
+		provider.Forget(p.Extra)
+	}
+}
 
 // Delivery is a certificate that somebody else issued.
 type Delivery struct {

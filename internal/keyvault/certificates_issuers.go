@@ -69,17 +69,20 @@ func setIssuer(x *exchange, b []byte) ([]byte, int, error) {
 	if body.provider == nil || *body.provider == "" {
 		return b, 0, invalidProperty("provider", "is required")
 	}
-	created := x.now.Unix()
+	i := &enrollment.Issuer{Enabled: true, Created: x.now.Unix()}
 	ctx, certs := x.request.Context(), x.certificates()
 	switch before, err := enrollment.FindIssuer(ctx, certs, x.target.name); {
 	case err == nil:
-		created = before.Created
+		i.Created, i.Key = before.Created, before.Key
 	case !errors.Is(err, enrollment.ErrNoIssuer):
 		return b, 0, err
 	}
-	i := &enrollment.Issuer{Enabled: true, Created: created}
 	body.over(i, x.now.Unix())
-	kept, err := certs.SetIssuer(ctx, x.target.name, i.Encode())
+	data, err := i.Encode()
+	if err != nil {
+		return b, 0, err
+	}
+	kept, err := certs.SetIssuer(ctx, x.target.name, data)
 	return x.issuer(b, kept, err)
 }
 
@@ -95,7 +98,7 @@ func updateIssuer(x *exchange, b []byte) ([]byte, int, error) {
 			return nil, err
 		}
 		body.over(i, x.now.Unix())
-		return i.Encode(), nil
+		return i.Encode()
 	})
 	return x.issuer(b, kept, err)
 }

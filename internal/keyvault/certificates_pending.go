@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"errors"
 	"net/http"
 
 	"postern/internal/enrollment"
@@ -74,20 +75,30 @@ func (x *exchange) newPolicy(certs *vault.Certificates, sent string) (*issuance.
 
 // pending reads the operation, or does something to it; a request_id in the
 // query must be its own.
-func (x *exchange) pending(read func() (vault.Pending, error)) (vault.Pending, error) {
-	p, err := read()
-	if err == nil && x.query.requestID != "" && x.query.requestID != p.Request {
-		err = vault.NoPending
+func (x *exchange) pending(do func(certs *vault.Certificates) (vault.Pending, error)) (vault.Pending, error) {
+	certs := x.certificates()
+	if x.query.requestID != "" {
+		p, err := certs.Pending(x.request.Context(), x.target.name)
+		if err == nil && x.query.requestID != p.Request {
+			err = vault.NoPending
+		}
+		if err != nil {
+			return p, err
+		}
 	}
-	return p, err
+	return do(certs)
 }
 
 // getPending is GetCertificateOperation of the specification; asking takes
 // the operation on.
 func getPending(x *exchange, b []byte) ([]byte, int, error) {
-	p, err := x.pending(func() (vault.Pending, error) {
-		return x.Desk.Advance(x.request.Context(), x.certificates(), x.target.name)
+	p, err := x.pending(func(certs *vault.Certificates) (vault.Pending, error) {
+		return x.Desk.Advance(x.request.Context(), certs, x.target.name)
 	})
+	if unanswered := new(enrollment.Unanswered); errors.As(err, &unanswered) {
+		x.Log.Warn("an issuer could not be asked", "issuer", unanswered.Issuer, "error", unanswered.Cause, "vault", x.vault.Resource.Name)
+		err = nil
+	}
 	if err != nil {
 		return b, 0, err
 	}
@@ -110,8 +121,8 @@ func updatePending(x *exchange, b []byte) ([]byte, int, error) {
 	if body.cancel == nil {
 		return b, 0, invalidProperty("cancellation_requested", "is required")
 	}
-	p, err := x.pending(func() (vault.Pending, error) {
-		return x.certificates().ChangePending(x.request.Context(), x.target.name, func(p *vault.Pending) error {
+	p, err := x.pending(func(certs *vault.Certificates) (vault.Pending, error) {
+		return certs.ChangePending(x.request.Context(), x.target.name, func(p *vault.Pending) error {
 			if p.Status != vault.StatusInProgress {
 				return notPending
 			}
@@ -129,8 +140,8 @@ func updatePending(x *exchange, b []byte) ([]byte, int, error) {
 // deletePending is DeleteCertificateOperation of the specification; it
 // answers with what was deleted.
 func deletePending(x *exchange, b []byte) ([]byte, int, error) {
-	p, err := x.pending(func() (vault.Pending, error) {
-		return x.certificates().DropPending(x.request.Context(), x.target.name)
+	p, err := x.pending(func(certs *vault.Certificates) (vault.Pending, error) {
+		return x.Desk.Drop(x.request.Context(), certs, x.target.name)
 	})
 	if err != nil {
 		return b, 0, err

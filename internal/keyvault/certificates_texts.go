@@ -8,6 +8,7 @@ import (
 	"postern/internal/enrollment"
 	"postern/internal/fault"
 	"postern/internal/issuance"
+	"postern/internal/issuance/acme"
 	"postern/internal/vault"
 )
 
@@ -65,6 +66,9 @@ func unreadable(value string, why *issuance.Invalid) error {
 func (x *exchange) certificateFault(err error) *fault.Error {
 	if invalid := new(issuance.Invalid); errors.As(err, &invalid) {
 		return invalidProperty(invalid.Property, invalid.Reason).WithHint(invalid.Hint)
+	}
+	if refused := new(acme.Refused); errors.As(err, &refused) {
+		return fault.New(http.StatusBadRequest, codeBadParameter, "%s", refused.Reason).WithHint(refused.Hint)
 	}
 	if held := new(enrollment.Held); errors.As(err, &held) {
 		return &fault.Error{Status: http.StatusForbidden, Code: codeForbidden, Message: fill(textMergeHeld, "{issuer}", held.Issuer)}

@@ -99,7 +99,7 @@ func (s *Server) planes(prof *profile.Profile) http.Handler {
 	h.planes[names.Vault] = keyvault.Handler(keyvault.Deps{
 		Snapshot: s.estate.Effective, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
 		Origin: s.perimeter.Origin, Admission: s.admission, Names: s.names, Now: s.options.Now,
-		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote,
+		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote, Desk: s.desk,
 		RetryAfter: func() int { return int(s.retryAfter.Load()) },
 	})
 	return h

@@ -23,8 +23,10 @@ import (
 	"postern/internal/config"
 	"postern/internal/connect"
 	"postern/internal/dns"
+	"postern/internal/enrollment"
 	"postern/internal/entra"
 	"postern/internal/estate"
+	"postern/internal/issuance/acme"
 	"postern/internal/journal"
 	"postern/internal/names"
 	"postern/internal/operator"
@@ -82,11 +84,16 @@ type Server struct {
 	proxyAt     net.Listener // nil when off
 	metricsAt   net.Listener // nil when off
 	identityAt  net.Listener // nil when off
+	challengeAt net.Listener // nil when off
+	// desk is where certificates are applied for, responder what an
+	// authority asks.
+	desk      *enrollment.Desk
+	responder *acme.Responder
 	// operatorAt is the socket of the owner of the data folder; nil where
 	// there are no sockets.
 	operatorAt net.Listener
 	main       *http.Server
-	others     []plainServer // proxy, metrics, operator
+	others     []plainServer // proxy, challenges, metrics, operator
 	closers    []io.Closer   // in the order of opening
 }
 
@@ -110,7 +117,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{options: o, config: o.Config}
 	s.retryAfter.Store(int64(o.Config.Throttle.RetryAfter))
-	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openPlanes, s.openDNS, s.openIdentity, s.writeInfo} {
+	for _, step := range []func(context.Context) error{s.openData, s.listen, s.openCertificates, s.openPlanes, s.openDNS, s.openIdentity, s.writeInfo} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -250,6 +257,9 @@ func (s *Server) makeServers(planes http.Handler) {
 	s.proxy = &connect.Proxy{Names: s.names, Own: s.takeOver, PassThrough: func() []string { return *s.passThrough.Load() }, Log: s.options.Log}
 	if s.proxyAt != nil {
 		s.others = append(s.others, plainServer{newHTTPServer(s.proxy, errorLog), s.proxyAt})
+	}
+	if s.challengeAt != nil {
+		s.others = append(s.others, plainServer{newHTTPServer(s.responder, errorLog), s.challengeAt})
 	}
 	if s.metricsAt != nil {
 		s.others = append(s.others, plainServer{newHTTPServer(s.metrics.handler(), errorLog), s.metricsAt})
