@@ -7,27 +7,15 @@ import (
 	"strings"
 
 	"postern/internal/keyring"
+	"postern/internal/keysmith"
 	"postern/internal/vault"
 )
 
 // errBase64 is bytes that are not in base64url.
 var errBase64 = errors.New("is not base64url")
 
-// keyOperations are the words of key_ops (spec: JsonWebKeyOperation).
-var keyOperations = []string{"encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey", "import", "export"}
-
-// defaultOperations are what a key may be used for unless the client says
-// (recorded answers).
-func defaultOperations(typ string) []string {
-	if family(typ) == keyring.EC {
-		return []string{"sign", "verify"}
-	}
-	return []string{"encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"}
-}
-
-// releaseContentType is that of a release policy unless the client says
-// (spec: KeyReleasePolicy).
-const releaseContentType = "application/json; charset=utf-8"
+// keyWords are the words of key_ops.
+var keyWords = keysmith.Operations()
 
 // readBytes reads bytes in base64url, with or without padding. Bits that are
 // left over are ignored, as the service does it.
@@ -109,8 +97,8 @@ func readOperations(r *reader, to **[]string) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(keyOperations, word) {
-			return invalidProperty("key_ops", "has a word that is none of "+strings.Join(keyOperations, ", "))
+		if !slices.Contains(keyWords, word) {
+			return invalidProperty("key_ops", "has a word that is none of "+strings.Join(keyWords, ", "))
 		}
 		if !slices.Contains(list, word) {
 			list = append(list, word)
@@ -143,7 +131,7 @@ func (d *keyDescription) readRelease(r *reader) error {
 	if err != nil {
 		return err
 	}
-	d.release = &vault.ReleasePolicy{ContentType: releaseContentType, Immutable: immutable == vault.Yes, Data: data}
+	d.release = &vault.ReleasePolicy{ContentType: keysmith.ReleaseContentType, Immutable: immutable == vault.Yes, Data: data}
 	if contentType != nil {
 		d.release.ContentType = *contentType
 	}
@@ -155,6 +143,11 @@ type keyCreation struct {
 	keyDescription
 	kty, curve     *string
 	size, exponent int64
+}
+
+// request is what is asked for in the terms of the smith.
+func (d *keyDescription) request(kty string) *keysmith.Request {
+	return &keysmith.Request{Type: kty, Operations: d.operations, Exportable: d.exportable == vault.Yes, Release: d.release}
 }
 
 // readKeyCreate reads KeyCreateParameters.
@@ -301,17 +294,3 @@ func readInteger(r *reader, to *int64) error {
 	*to = n
 	return err
 }
-
-// family is RSA or EC for the four types of keys of a vault, else "".
-func family(kty string) string {
-	switch strings.TrimSuffix(kty, hardware) {
-	case keyring.RSA:
-		return keyring.RSA
-	case keyring.EC:
-		return keyring.EC
-	}
-	return ""
-}
-
-// hardware ends the types of keys that the service keeps in hardware.
-const hardware = "-HSM"

@@ -2,10 +2,10 @@ package keyvault
 
 import (
 	"context"
-	"net/http"
 	"strings"
 
 	"postern/internal/keyring"
+	"postern/internal/keysmith"
 	"postern/internal/throttle"
 	"postern/internal/vault"
 )
@@ -34,69 +34,37 @@ func createKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	spec, err := c.spec()
+	want := c.request(*c.kty)
+	want.Size, want.Exponent = c.size, c.exponent
+	if c.curve != nil {
+		want.Curve = *c.curve
+	}
+	spec, err := want.Spec()
 	if err != nil {
+		return b, 0, smith(want.Type, err)
+	}
+	if err := x.checkKey(want); err != nil {
 		return b, 0, err
 	}
-	if err := x.checkKey(*c.kty, &c.keyDescription); err != nil {
-		return b, 0, err
-	}
-	k, err := x.generate(*c.kty, spec)
+	k, err := x.makeKey(want.Type)(x.request.Context(), spec)
 	if err != nil {
-		return b, 0, err
+		return b, 0, material(err)
 	}
-	return x.addKey(b, vault.KeyInput{Content: content(*c.kty, k, &c.keyDescription)}, &c.keyDescription)
+	return x.addKey(b, vault.KeyInput{Content: want.Content(k)}, &c.keyDescription)
 }
 
-// spec is which key to make. What the type of key has no use for is ignored,
-// as clients send it.
-func (c *keyCreation) spec() (keyring.Spec, error) {
-	s := keyring.Spec{Type: family(*c.kty)}
-	switch s.Type {
-	case keyring.RSA:
-		s.Size, s.Exponent = 2048, c.exponent
-		if c.size != 0 {
-			s.Size = int(c.size)
-		}
-	case keyring.EC:
-		s.Curve = keyring.P256
-		switch {
-		case c.curve != nil && *c.curve != "":
-			s.Curve = *c.curve
-		case c.size == 384:
-			s.Curve = keyring.P384
-		case c.size == 521:
-			s.Curve = keyring.P521
-		case c.size != 0 && c.size != 256:
-			return s, invalidProperty("key_size", "is not the size of a curve: 256, 384 or 521")
-		}
-	default:
-		return s, unsupportedKeyType(*c.kty)
-	}
-	return s, nil
-}
-
-// generate makes a key when the budgets allow it and it is its turn: making
-// RSA keys takes no more than half of the processors, so that everybody else
-// is served meanwhile.
-func (x *exchange) generate(kty string, spec keyring.Spec) (*keyring.Key, error) {
+// makeKey makes a key pair when the budgets allow it and it is its turn.
+func (x *exchange) makeKey(kty string) keysmith.Maker {
 	cost := throttle.CreateKey
-	if strings.HasSuffix(kty, hardware) {
+	if keysmith.InHardware(kty) {
 		cost = throttle.CreateInHSM
 	}
-	if err := x.spend(cost); err != nil {
-		return nil, err
-	}
-	if spec.Type == keyring.RSA {
-		select {
-		case x.making <- struct{}{}:
-			defer func() { <-x.making }()
-		case <-x.request.Context().Done():
-			return nil, context.Cause(x.request.Context())
+	return func(ctx context.Context, spec keyring.Spec) (*keyring.Key, error) {
+		if err := x.spend(cost); err != nil {
+			return nil, err
 		}
+		return x.Desk.NewKey(ctx, spec)
 	}
-	k, err := keyring.Generate(x.Random, spec)
-	return k, material(err)
 }
 
 // importKey is ImportKey of the specification.
@@ -110,73 +78,39 @@ func importKey(x *exchange, b []byte) ([]byte, int, error) {
 		return b, 0, err
 	}
 	kty := *in.kty
-	in.key.Type = family(kty)
+	in.key.Type = keysmith.Family(kty)
 	switch {
 	case in.key.Type == "":
 		return b, 0, unsupportedKeyType(kty)
 	case in.sealed != nil:
 		return b, 0, badParameter(textProtectedKey)
 	case in.hsm == vault.Yes:
-		kty = in.key.Type + hardware
+		kty = in.key.Type + keysmith.Hardware
 	}
-	if err := x.checkKey(kty, &in.keyDescription); err != nil {
+	want := in.request(kty)
+	if err := x.checkKey(want); err != nil {
 		return b, 0, err
 	}
 	k, err := keyring.Import(in.key)
 	if err != nil {
 		return b, 0, material(err)
 	}
-	return x.addKey(b, vault.KeyInput{Content: content(kty, k, &in.keyDescription), Imported: true}, &in.keyDescription)
+	return x.addKey(b, vault.KeyInput{Content: want.Content(k), Imported: true}, &in.keyDescription)
 }
 
-// checkKey refuses what a vault cannot have: keys in hardware on a standard
-// vault, and what does not go together in a key that can be released.
-func (x *exchange) checkKey(kty string, d *keyDescription) error {
-	premium := strings.EqualFold(x.vault.Properties.SKU.Name, "premium")
-	inHardware := strings.HasSuffix(kty, hardware)
-	exportable := d.exportable == vault.Yes
-	switch {
-	case inHardware && !premium:
-		return badParameter(textNoHardware)
-	case exportable && (!premium || x.api < api73):
+// checkKey refuses what a vault cannot have.
+func (x *exchange) checkKey(want *keysmith.Request) error {
+	if want.Exportable && x.api < api73 {
 		return badParameter(textExportablePremium)
-	case exportable && !inHardware:
-		return badParameter(textExportableSoft)
-	case !exportable && d.release != nil:
-		return badParameter(textPolicySuperfluous)
 	}
-	if inHardware && x.api >= api73 {
-		// A key stays what it is: all its versions are exportable or none.
-		_, latest, err := x.keys().Get(x.request.Context(), x.target.name, "")
-		switch {
-		case err == vault.NotFound && exportable && d.release == nil:
-			return badParameter(textPolicyMissing)
-		case err == vault.NotFound:
-		case err != nil:
-			return err
-		case latest.Exportable != exportable:
-			return badParameter(textExportableChanged)
-		case exportable && latest.Release != nil && latest.Release.Immutable && d.release != nil && !sameRelease(latest.Release, d.release):
-			return badParameter(textPolicyImmutable)
-		}
+	premium := strings.EqualFold(x.vault.Properties.SKU.Name, "premium")
+	if err := want.Check(x.request.Context(), x.keys(), x.target.name, premium); err != nil {
+		return smith(want.Type, err)
 	}
-	if d.release == nil {
+	if want.Release == nil {
 		return nil
 	}
-	return x.checkRelease(d.release)
-}
-
-// content is a new version of a key.
-func content(kty string, k *keyring.Key, d *keyDescription) vault.KeyContent {
-	c := vault.KeyContent{Type: kty, Curve: k.Curve(), Size: k.Bits(), Operations: defaultOperations(kty), Exportable: d.exportable == vault.Yes,
-		Release: d.release, Platform: platformSoftware, Material: k.Material(), Public: publicJSON(k)}
-	if strings.HasSuffix(kty, hardware) {
-		c.Platform = platformHardware
-	}
-	if d.operations != nil {
-		c.Operations = *d.operations
-	}
-	return c
+	return x.checkRelease(want.Release)
 }
 
 // addKey commits a new version and answers with it.
@@ -189,7 +123,7 @@ func (x *exchange) addKey(b []byte, in vault.KeyInput, d *keyDescription) ([]byt
 		x.record.ID = "" // there is no such version
 		return b, 0, err
 	}
-	return x.key(b, &o, &k), http.StatusOK, nil
+	return x.key(b, &o, &k)
 }
 
 // rotateKey is RotateKey of the specification: a new version like the latest
@@ -197,27 +131,13 @@ func (x *exchange) addKey(b []byte, in vault.KeyInput, d *keyDescription) ([]byt
 func rotateKey(x *exchange, b []byte) ([]byte, int, error) {
 	keys := x.keys()
 	keys.NewVersion = x.naming()
-	o, k, err := keys.Rotate(x.request.Context(), x.target.name, func(latest vault.KeyContent) (vault.KeyInput, error) {
-		spec := keyring.Spec{Type: family(latest.Type), Curve: latest.Curve}
-		if spec.Type == keyring.RSA {
-			spec.Size = latest.Size
-		}
-		k, err := x.generate(latest.Type, spec)
-		if err != nil {
-			return vault.KeyInput{}, err
-		}
-		return Successor(latest, k), nil
+	ctx := x.request.Context()
+	o, k, err := keys.Rotate(ctx, x.target.name, func(latest vault.KeyContent) (vault.KeyInput, error) {
+		return keysmith.Next(ctx, x.makeKey(latest.Type))(latest)
 	})
 	if err != nil {
 		x.record.ID = ""
 		return b, 0, err
 	}
-	return x.key(b, &o, &k), http.StatusOK, nil
-}
-
-// Successor is the next version of a key, with other material.
-func Successor(latest vault.KeyContent, k *keyring.Key) vault.KeyInput {
-	next := latest
-	next.Curve, next.Size, next.Material, next.Public = k.Curve(), k.Bits(), k.Material(), publicJSON(k)
-	return vault.KeyInput{Content: next}
+	return x.key(b, &o, &k)
 }

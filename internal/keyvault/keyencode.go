@@ -5,19 +5,9 @@ import (
 	"strconv"
 
 	"postern/internal/keyring"
+	"postern/internal/keysmith"
 	"postern/internal/vault"
 )
-
-// publicJSON is the public part of a key as it is answered, without what
-// every key has: {"n":…,"e":…} or {"crv":…,"x":…,"y":…} (recorded answers).
-func publicJSON(k *keyring.Key) []byte {
-	j := k.JWK()
-	if j.Type == keyring.RSA {
-		return appendBytes(appendBytes([]byte(`{"n":`), j.N, `,"e":`), j.E, `}`)
-	}
-	b := appendJSON([]byte(`{"crv":`), j.Curve)
-	return appendBytes(appendBytes(append(b, `,"x":`...), j.X, `,"y":`), j.Y, `}`)
-}
 
 // appendBytes writes bytes in base64url, and what follows them.
 func appendBytes(b, value []byte, then string) []byte {
@@ -32,8 +22,9 @@ type keyBundle struct {
 	content *vault.KeyContent
 	// id and recoveryID are URLs; recoveryID "" is a live key.
 	id, recoveryID string
-	// item is a key in a list: without the key itself.
-	item bool
+	// item is a key in a list: without the key itself, which is public.
+	item   bool
+	public keyring.JWK
 }
 
 // appendKey writes the properties in the service's order. The release policy
@@ -50,7 +41,7 @@ func (x *exchange) appendKey(b []byte, k keyBundle) []byte {
 	if k.item {
 		b = appendJSON(append(b, `"kid":`...), k.id)
 	} else {
-		b = append(appendPublicKey(append(b, `"key":`...), k.id, k.content.Type, k.content), '}')
+		b = append(appendPublicKey(append(b, `"key":`...), k.id, k.content.Type, k.content.Operations, &k.public), '}')
 	}
 	b = x.appendKeyAttributes(append(b, `,"attributes":`...), v, k.content)
 	b = appendTags(b, v.Tags)
@@ -66,22 +57,22 @@ func (x *exchange) appendKey(b []byte, k keyBundle) []byte {
 }
 
 // appendPublicKey writes JsonWebKey without its private part, and without
-// the brace at its end.
-func appendPublicKey(b []byte, id, kty string, k *vault.KeyContent) []byte {
+// the brace at its end (recorded answers).
+func appendPublicKey(b []byte, id, kty string, operations []string, j *keyring.JWK) []byte {
 	b = appendJSON(append(b, `{"kid":`...), id)
 	b = appendJSON(append(b, `,"kty":`...), kty)
 	b = append(b, `,"key_ops":[`...)
-	for i, op := range k.Operations {
+	for i, op := range operations {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendJSON(b, op)
 	}
-	b = append(b, ']')
-	if len(k.Public) > 2 {
-		b = append(append(b, ','), k.Public[1:len(k.Public)-1]...)
+	if j.Type == keyring.RSA {
+		return appendBytes(appendBytes(append(b, `],"n":`...), j.N, `,"e":`), j.E, "")
 	}
-	return b
+	b = appendJSON(append(b, `],"crv":`...), j.Curve)
+	return appendBytes(appendBytes(append(b, `,"x":`...), j.X, `,"y":`), j.Y, "")
 }
 
 // appendKeyAttributes writes KeyAttributes: those of every object, then
@@ -99,17 +90,10 @@ func (x *exchange) appendKeyAttributes(b []byte, v *vault.Version, k *vault.KeyC
 	return append(b, '}')
 }
 
-// The values of hsmPlatform: 0 is software, 2 the hardware of today
-// (recorded answers).
-const (
-	platformSoftware = "0"
-	platformHardware = "2"
-)
-
 // platform is hsmPlatform of a key.
 func platform(k *vault.KeyContent) string {
 	if k.Platform == "" {
-		return platformSoftware
+		return keysmith.PlatformSoftware
 	}
 	return k.Platform
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"postern/access"
+	"postern/internal/keyring"
+	"postern/internal/keysmith"
 	"postern/internal/vault"
 )
 
@@ -64,13 +66,23 @@ func (x *exchange) keyBackups() *vault.Keys {
 func (x *exchange) deletedKeyID(name string) string { return x.base + "/deletedkeys/" + name }
 
 // key appends one key with the identifier of its version.
-func (x *exchange) key(b []byte, o *vault.Object, k *vault.KeyContent) []byte {
-	return x.appendKey(b, keyBundle{object: o, content: k, id: x.objectID(o.Name, o.Version.ID)})
+func (x *exchange) key(b []byte, o *vault.Object, k *vault.KeyContent) ([]byte, int, error) {
+	return x.bundle(b, keyBundle{object: o, content: k, id: x.objectID(o.Name, o.Version.ID)})
 }
 
 // deletedKey appends a deleted key.
-func (x *exchange) deletedKey(b []byte, o *vault.Object, k *vault.KeyContent) []byte {
-	return x.appendKey(b, keyBundle{object: o, content: k, id: x.objectID(o.Name, o.Version.ID), recoveryID: x.deletedKeyID(o.Name)})
+func (x *exchange) deletedKey(b []byte, o *vault.Object, k *vault.KeyContent) ([]byte, int, error) {
+	return x.bundle(b, keyBundle{object: o, content: k, id: x.objectID(o.Name, o.Version.ID), recoveryID: x.deletedKeyID(o.Name)})
+}
+
+// bundle appends one key with its public part.
+func (x *exchange) bundle(b []byte, k keyBundle) ([]byte, int, error) {
+	public, err := keyring.OpenPublic(k.content.Public)
+	if err != nil {
+		return b, 0, err
+	}
+	k.public = public.JWK()
+	return x.appendKey(b, k), http.StatusOK, nil
 }
 
 // getKey is GetKey of the specification. What it shows is public, so that a
@@ -81,7 +93,7 @@ func getKey(x *exchange, b []byte) ([]byte, int, error) {
 		return b, 0, err
 	}
 	x.record.ID = x.objectID(o.Name, o.Version.ID)
-	return x.key(b, &o, &k), http.StatusOK, nil
+	return x.key(b, &o, &k)
 }
 
 // updateKey is UpdateKey of the specification.
@@ -102,7 +114,7 @@ func updateKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	return x.key(b, &o, &k), http.StatusOK, nil
+	return x.key(b, &o, &k)
 }
 
 // checkKeyUpdate looks at what an update says of the release of a key, by
@@ -123,15 +135,10 @@ func (x *exchange) checkKeyUpdate(d *keyDescription) error {
 		return badParameter(textExportableFixed)
 	case x.target.version != "":
 		return badParameter(textPolicyOfVersion)
-	case k.Release != nil && k.Release.Immutable && !sameRelease(k.Release, d.release):
+	case keysmith.Fixed(k.Release, d.release):
 		return badParameter(textPolicyImmutable)
 	}
 	return x.checkRelease(d.release)
-}
-
-// sameRelease reports whether two policies are one.
-func sameRelease(a, b *vault.ReleasePolicy) bool {
-	return a.ContentType == b.ContentType && a.Immutable == b.Immutable && string(a.Data) == string(b.Data)
 }
 
 // deleteKey is DeleteKey of the specification.
@@ -140,7 +147,7 @@ func deleteKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	return x.deletedKey(b, &o, &k), http.StatusOK, nil
+	return x.deletedKey(b, &o, &k)
 }
 
 // getDeletedKey is GetDeletedKey of the specification.
@@ -149,7 +156,7 @@ func getDeletedKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	return x.deletedKey(b, &o, &k), http.StatusOK, nil
+	return x.deletedKey(b, &o, &k)
 }
 
 // recoverKey is RecoverDeletedKey of the specification.
@@ -158,7 +165,7 @@ func recoverKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	return x.key(b, &o, &k), http.StatusOK, nil
+	return x.key(b, &o, &k)
 }
 
 // purgeKey is PurgeDeletedKey of the specification.
@@ -198,7 +205,7 @@ func restoreKey(x *exchange, b []byte) ([]byte, int, error) {
 		x.target.name = o.Name
 		return b, 0, err
 	}
-	return x.key(b, &o, &k), http.StatusOK, nil
+	return x.key(b, &o, &k)
 }
 
 // listKeys is GetKeys of the specification.

@@ -158,7 +158,7 @@ func TestKeyStoreCalls(t *testing.T) {
 		{"POST", "/keys/k/sign", `{"alg":"ES256","value":"` + b64(32) + `"}`, 1, 0},
 		{"POST", "/keys/k/verify", `{"alg":"ES256","digest":"` + b64(32) + `","value":"` + signature + `"}`, 1, 0},
 		{"PATCH", "/keys/k", `{"tags":{"a":"b"}}`, 1, 1},
-		{"POST", "/keys/new/create", `{"kty":"EC"}`, 2, 1},
+		{"POST", "/keys/new/create", `{"kty":"EC"}`, 3, 1},
 		{"POST", "/keys/k/rotate", ``, 2, 1},
 	} {
 		calls = [3]int{}

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/fault"
 	"postern/internal/keyring"
+	"postern/internal/keysmith"
 )
 
 // The texts of keys. Those of the first block are the service's, byte for
@@ -66,6 +67,33 @@ func badParameter(text string, pairs ...string) *fault.Error {
 
 func unsupportedKeyType(kty string) *fault.Error {
 	return badParameter(textKeyType, "{type}", cut(kty, maxEcho)).WithInner(innerKeyType)
+}
+
+// smith puts what a vault cannot have into the service's words.
+func smith(kty string, err error) error {
+	var refusal keysmith.Refusal
+	if !errors.As(err, &refusal) {
+		return material(err)
+	}
+	switch refusal {
+	case keysmith.Type:
+		return unsupportedKeyType(kty)
+	case keysmith.NoHardware:
+		return badParameter(textNoHardware)
+	case keysmith.NotPremium:
+		return badParameter(textExportablePremium)
+	case keysmith.Changed:
+		return badParameter(textExportableChanged)
+	case keysmith.PolicyMissing:
+		return badParameter(textPolicyMissing)
+	case keysmith.PolicySuperfluous:
+		return badParameter(textPolicySuperfluous)
+	case keysmith.Software:
+		return badParameter(textExportableSoft)
+	case keysmith.Immutable:
+		return badParameter(textPolicyImmutable)
+	}
+	return err
 }
 
 // material puts the refusal of key material or of a size into the service's

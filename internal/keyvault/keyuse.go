@@ -3,9 +3,9 @@ package keyvault
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"postern/internal/keyring"
+	"postern/internal/keysmith"
 	"postern/internal/throttle"
 	"postern/internal/vault"
 )
@@ -51,7 +51,7 @@ func (x *exchange) use(as vault.KeyUse) (*usage, error) {
 // service-limits).
 func cost(k *vault.KeyContent) throttle.Cost {
 	c := throttle.Plain
-	if family(k.Type) == keyring.RSA {
+	if keysmith.Family(k.Type) == keyring.RSA {
 		switch {
 		case k.Size > 3072:
 			c = throttle.RSA4096
@@ -59,7 +59,7 @@ func cost(k *vault.KeyContent) throttle.Cost {
 			c = throttle.RSA3072
 		}
 	}
-	if strings.HasSuffix(k.Type, hardware) {
+	if keysmith.InHardware(k.Type) {
 		c *= throttle.HSM
 	}
 	return c

@@ -18,7 +18,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,10 +76,8 @@ type plane struct {
 	Deps
 	// newVersion is newID, as a value that is made once.
 	newVersion func() string
-	// ring has the opened keys that are in use, making a place for each RSA
-	// key that may be made at the same time.
-	ring   keyring.Ring
-	making chan struct{}
+	// ring has the opened keys that are in use.
+	ring keyring.Ring
 }
 
 // Handler serves the vaults of the estate by their host names.
@@ -91,7 +88,7 @@ func Handler(deps Deps) http.Handler {
 	if deps.Desk == nil {
 		deps.Desk = enrollment.New(deps.Random, nil)
 	}
-	p := &plane{Deps: deps, making: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	p := &plane{Deps: deps}
 	p.newVersion = p.newID
 	return p
 }

@@ -189,7 +189,7 @@ var floors = [][]string{
 	{"internal/roles", "internal/config", "internal/store/storetest", "internal/pki", "internal/trusted", "internal/issuance", "internal/keyring/release"},
 	{"internal/store/memory", "internal/store/bolt", "internal/journal", "internal/issuance/acme"},
 	{"internal/estate", "internal/vault", "internal/entra"},
-	{"internal/iac", "internal/admission", "internal/enrollment", "internal/perimeter", "internal/dns", "internal/connect"},
+	{"internal/iac", "internal/admission", "internal/enrollment", "internal/keysmith", "internal/perimeter", "internal/dns", "internal/connect"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
 	{"internal/arm/privatelink", "internal/arm/identity"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
