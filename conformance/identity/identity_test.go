@@ -117,28 +117,30 @@ func TestAppService(t *testing.T) {
 	})
 }
 
-// TestMetadata runs TestInside and TestInsideClients in a namespace of its own, where
-// 169.254.169.254:80 is the server's.
+// TestMetadata runs the tests that are named TestInside… in namespaces of
+// their own, where 169.254.169.254:80 is the server's and the folder of the
+// agent of Azure Arc is empty.
 func TestMetadata(t *testing.T) {
-	if out, err := exec.Command("unshare", "-n", "true").CombinedOutput(); err != nil {
-		t.Fatalf("NOT SHOWN: managed identities by 169.254.169.254 need a network namespace, which takes root: unshare -n: %v %s", err, out)
+	if out, err := exec.Command("unshare", "-n", "-m", "true").CombinedOutput(); err != nil {
+		t.Fatalf("NOT SHOWN: managed identities by 169.254.169.254 and Azure Arc need namespaces, which takes root: unshare -n -m: %v %s", err, out)
 	}
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared := prepare(t)
+	environment := prepare(t).environment(t)
 	script := strings.Join([]string{"ip link set lo up", "ip addr add " + machine + "/32 dev lo", "ip addr add " + metadata + "/32 dev lo",
-		"ip route replace local " + metadata + " dev lo table local src " + machine, `exec "$0" -test.run '^TestInside' -test.v -test.timeout 3m`}, " && ")
-	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-euc", script, program)
-	cmd.Env, cmd.WaitDelay = slices.Concat(os.Environ(), prepared, []string{inside + "=1"}), 5*time.Second
+		"ip route replace local " + metadata + " dev lo table local src " + machine, "mount -t tmpfs none /var/opt",
+		`exec "$0" -test.run '^TestInside' -test.v -test.timeout 5m`}, " && ")
+	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "-m", "sh", "-euc", script, program)
+	cmd.Env, cmd.WaitDelay = slices.Concat(os.Environ(), environment, []string{inside + "=1"}), 5*time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Errorf("in the namespace: %v\n%s", err, out)
+		t.Errorf("in the namespaces: %v\n%s", err, out)
 	}
-	for _, name := range []string{"TestInside", "TestInsideClients"} {
+	for _, name := range []string{"TestInside", "TestInsideClients", "TestInsideArc"} {
 		if !bytes.Contains(out, []byte("\n--- PASS: "+name+" ")) {
-			t.Errorf("%s did not pass in the namespace", name)
+			t.Errorf("%s did not pass in the namespaces", name)
 		}
 	}
 }
