@@ -196,10 +196,7 @@ func (u *Upkeep) Announce(ctx context.Context, d DueObject, a Action) (bool, err
 		c.announce(tx, o, news)
 		return nil
 	})
-	if errors.Is(err, errNothing) || errors.Is(err, NotFound) {
-		return false, nil
-	}
-	return done && err == nil, err
+	return done && err == nil, unlessGone(err)
 }
 
 // errNothing ends a change that turned out to have nothing to do.
@@ -224,6 +221,11 @@ func (c *collection) handle(o *Object, a Action) bool {
 // Postpone leaves an object alone until a time, because what was due could
 // not be done. It is for all that is due of the object.
 func (u *Upkeep) Postpone(ctx context.Context, d DueObject, until time.Time) error {
+	if d.Kind == kindPending {
+		s := Certificates{Space: u.Space, Key: u.Key, Now: u.Now}
+		_, err := s.ChangePending(ctx, d.Name, func(p *Pending) error { p.Poll = At(until.Unix()); return nil })
+		return unlessGone(err)
+	}
 	c := u.collection(d.Kind)
 	_, err := c.adjust(ctx, "", d.Name, func(_ *store.Tx, o *Object) error {
 		if len(c.dueNow(o)) == 0 {
@@ -232,7 +234,12 @@ func (u *Upkeep) Postpone(ctx context.Context, d DueObject, until time.Time) err
 		o.retry = until.Unix()
 		return nil
 	})
-	if errors.Is(err, errNothing) || errors.Is(err, NotFound) {
+	return unlessGone(err)
+}
+
+// unlessGone is err, unless it says that there is nothing to do.
+func unlessGone(err error) error {
+	if errors.Is(err, errNothing) || errors.Is(err, NotFound) || errors.Is(err, NoPending) {
 		return nil
 	}
 	return err

@@ -82,36 +82,35 @@ func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, KeyCo
 	if err := checkName(name); err != nil {
 		return Object{}, KeyContent{}, err
 	}
+	if err := checkKey(&in); err != nil {
+		return Object{}, KeyContent{}, err
+	}
 	operation := "create"
 	if in.Imported {
 		operation = "import"
 	}
-	return keyOf(k.add(ctx, name, operation, in))
+	return keyOf(k.collection().add(ctx, name, addition{operation: operation, version: in.version(),
+		inherit: func(latest, v *Version) error { return inheritRelease(latest, v, in.Content) }}))
 }
 
-func (k *Keys) add(ctx context.Context, name, operation string, in KeyInput) (Object, error) {
-	if err := checkKey(&in); err != nil {
-		return Object{}, err
+// inheritRelease gives an exportable key the release policy of the version
+// before, where it has none of its own.
+func inheritRelease(latest, v *Version, content KeyContent) error {
+	if !content.Exportable || content.Release != nil {
+		return nil
 	}
-	return k.collection().add(ctx, name, addition{operation: operation, version: in.version(),
-		inherit: func(latest, v *Version) error {
-			if !in.Content.Exportable || in.Content.Release != nil {
-				return nil
-			}
-			if latest.Value != "" {
-				before, err := decodeKey(latest.Value)
-				if err != nil {
-					return err
-				}
-				if before.Release != nil {
-					content := in.Content
-					content.Release = before.Release
-					v.Value = content.encode()
-					return nil
-				}
-			}
-			return &Invalid{"release_policy", "is missing: an exportable key needs one"}
-		}})
+	var before KeyContent
+	if latest.Value != "" {
+		var err error
+		if before, err = decodeKey(latest.Value); err != nil {
+			return err
+		}
+	}
+	if content.Release = before.Release; content.Release == nil {
+		return &Invalid{"release_policy", "is missing: an exportable key needs one"}
+	}
+	v.Value = content.encode()
+	return nil
 }
 
 // version is the version that an input makes.

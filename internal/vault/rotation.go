@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"postern/internal/store"
@@ -188,10 +187,7 @@ func (k *Keys) RotateIfDue(ctx context.Context, name string, fn func(latest KeyC
 		}
 		return nil
 	}, fn)
-	if errors.Is(err, errNothing) || errors.Is(err, NotFound) {
-		return Object{}, false, nil
-	}
-	return o, err == nil, err
+	return o, err == nil, unlessGone(err)
 }
 
 func (k *Keys) rotate(ctx context.Context, name string, allow func(*Object) error,

@@ -177,8 +177,5 @@ func (c *collection) indexOne(ctx context.Context, key string) error {
 		tx.Put(c.indexKey(&o), []byte{recordFormat})
 		return nil
 	})
-	if errors.Is(err, errNothing) {
-		return nil
-	}
-	return err
+	return unlessGone(err)
 }

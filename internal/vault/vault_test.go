@@ -77,32 +77,6 @@ func newRig() *rig {
 	return r
 }
 
-func (r *rig) upkeep() *Upkeep {
-	return &Upkeep{Terms: r.Terms, Space: r.Space, Key: r.Key, Now: r.Now, NewVersion: r.NewVersion}
-}
-
-// sweepOnce does what a server does now and then; it counts what was done.
-func (r *rig) sweepOnce(ctx context.Context) (int, error) {
-	u := r.upkeep()
-	list, err := Outlived(ctx, u.Space, u.Now, 100)
-	if err != nil {
-		return 0, err
-	}
-	for i, d := range list {
-		if err := u.Purge(ctx, d); err != nil {
-			return i, err
-		}
-	}
-	n, err := u.Clear(ctx, 100)
-	return len(list) + n, err
-}
-
-// sweep is sweepOnce until there is nothing to do.
-func (r *rig) sweep(ctx context.Context) {
-	for n := 1; n > 0; n = must(r.sweepOnce(ctx)) {
-	}
-}
-
 func (r *rig) set(t *testing.T, name string, values ...string) (ids []string) {
 	t.Helper()
 	for _, v := range values {
