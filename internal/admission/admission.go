@@ -43,6 +43,13 @@ type Controller struct {
 	Journal Journal
 	// Budget is the throttling at the start; nil for none.
 	Budget *throttle.Limiter
+	// Judge is asked before a write that makes or changes an object of a
+	// vault; nil for nobody.
+	Judge func(context.Context, *estate.Vault, vault.Proposal) error
+	// Events reports whether anybody wants to know what happens in a vault,
+	// Changed is told that something did; nil for nobody.
+	Events  func(*estate.Vault) bool
+	Changed func(*estate.Vault)
 	// Observe is told every decision over a request to a vault; nil for
 	// nobody.
 	Observe func(access.Decision)
@@ -181,6 +188,9 @@ type Grant struct {
 	upkeep bool
 }
 
+// About says which object the record is about: its URL.
+func (g *Grant) About(url string) { g.record.ID = url }
+
 // Expect says with which status a change will be answered; 200 unless said.
 func (g *Grant) Expect(status int) { g.status = status }
 
@@ -197,8 +207,15 @@ func (g *Grant) Key() *seal.Key { return g.space.key }
 // Terms are what the configuration says about the vault's objects.
 func (g *Grant) Terms() vault.Terms {
 	p := &g.vault.Properties
-	return vault.Terms{Name: g.vault.Resource.Name, Subscription: g.vault.Subscription, Geography: g.vault.Geography,
+	t := vault.Terms{Name: g.vault.Resource.Name, Subscription: g.vault.Subscription, Geography: g.vault.Geography,
 		RetentionDays: p.RetentionDays(), PurgeProtected: p.PurgeProtected()}
+	if c := g.controller; c.Events != nil {
+		t.Events = c.Events(g.vault)
+	}
+	if judge := g.controller.Judge; judge != nil {
+		t.Judge = func(ctx context.Context, p vault.Proposal) error { return judge(ctx, g.vault, p) }
+	}
+	return t
 }
 
 // BackupKey seals backup blobs.
@@ -244,6 +261,9 @@ func (g *Grant) Commit(ctx context.Context, tx *store.Tx) error {
 	for i, o := range tx.Operations {
 		o.Key = space + o.Key
 		bounded.Operations[i] = o
+	}
+	if g.controller.Changed != nil {
+		defer g.controller.Changed(g.vault)
 	}
 	if g.recorded {
 		return g.controller.Store.Commit(ctx, &bounded)

@@ -44,8 +44,15 @@ type Config struct {
 	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none): foreign-issuers.md."`
 	// Certificates has its own listener, for the authority's challenges.
 	Certificates Certificates `yaml:"certificates"`
+	Events       Events       `yaml:"events"`
 	Journal      Journal      `yaml:"journal"`
 	Log          Log          `yaml:"log"`
+}
+
+// Events is who is told what happens to the objects of vaults.
+type Events struct {
+	// Webhooks is checked by the server, which opens them.
+	Webhooks []Webhook `yaml:"webhooks" doc:"Webhooks that are told of new versions, of expiry that is near and that has come, in Event Grid's form, each with name, url (https), and as wanted schema (EventGridSchema or CloudEventSchemaV1_0), vaults, types (such as SecretNearExpiry), caFile, header and headerFile (a header with a secret value)."`
 }
 
 // Proxy is the CONNECT proxy by which clients reach the public names.

@@ -191,7 +191,7 @@ var floors = [][]string{
 	{"internal/estate", "internal/vault", "internal/entra"},
 	{"internal/iac", "internal/admission", "internal/enrollment", "internal/keysmith", "internal/perimeter", "internal/dns", "internal/connect"},
 	{"internal/iac/arm", "internal/keyvault", "internal/arm"},
-	{"internal/arm/privatelink", "internal/arm/identity"},
+	{"internal/arm/privatelink", "internal/arm/identity", "internal/upkeep"},
 	{"internal/iac/live", "internal/arm/resources", "internal/arm/keyvault", "internal/arm/authorization", "internal/arm/management", "internal/arm/network",
 		"internal/arm/privatedns", "internal/arm/nsp", "internal/arm/workload", "internal/posture"},
 	{"internal/operator", "internal/identityendpoint", "internal/posture/report", "internal/posture/migrate", "internal/posture/who"},

@@ -36,6 +36,7 @@ import (
 	"postern/internal/seal"
 	"postern/internal/store/bolt"
 	"postern/internal/trusted"
+	"postern/internal/upkeep"
 )
 
 // Options is what a server is made of.
@@ -66,6 +67,7 @@ type Server struct {
 	authority *pki.Authority
 	platform  *pki.Platform
 	admission *admission.Controller
+	keeper    *upkeep.Keeper
 	metrics   *metrics
 	admin     Admin
 	// retryAfter is throttle.retryAfter, which a reload may change.
@@ -242,6 +244,9 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	s.metrics = newMetrics(s)
 	s.admission = &admission.Controller{Store: s.store, Root: s.root, Journal: s.journal, Now: s.options.Now,
 		Budget: s.config.Throttle.Limiter(s.options.Now), Observe: s.metrics.decided}
+	if err := s.openKeeper(); err != nil {
+		return err
+	}
 	s.makeServers(s.planes(prof))
 	return nil
 }
@@ -280,7 +285,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, server := range s.others {
 		go func() { failed <- server.Serve(server.at) }()
 	}
-	stopSweeper, stopFollowing, stopDNS := s.sweep(ctx), s.follow(ctx), s.serveDNS(ctx, failed)
+	stopKeeping, stopFollowing, stopDNS := s.keep(ctx), s.follow(ctx), s.serveDNS(ctx, failed)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -296,7 +301,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			err = errors.Join(err, server.Close())
 		}
 	}
-	stopSweeper()
+	stopKeeping()
 	return errors.Join(err, s.Close())
 }
 
