@@ -101,6 +101,13 @@ func (d *Desk) Open(ctx context.Context, value, password, contentType string) (b
 	return b, err
 }
 
+// Convert brings a certificate with its key into another form when it is its
+// turn.
+func (d *Desk) Convert(ctx context.Context, value, from, to string) (converted string, err error) {
+	err = d.inTurn(ctx, func() error { converted, err = issuance.Convert(value, from, to); return err })
+	return converted, err
+}
+
 // inTurn does work that keeps a processor busy when a slot is free.
 func (d *Desk) inTurn(ctx context.Context, work func() error) error {
 	select {

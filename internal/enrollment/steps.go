@@ -40,10 +40,22 @@ func (d *Desk) keyFor(ctx context.Context, certs *vault.Certificates, name strin
 	return key, nil
 }
 
-// Content is a certificate's key as a vault keeps it.
+// The values of hsmPlatform, as other keys have them (recorded answers).
+const (
+	platformSoftware = "0"
+	platformHardware = "2"
+)
+
+// Content is a certificate's key as a vault keeps it. That a certificate may
+// leave with its key is a matter of the secret; as a key, which would be
+// released to an attested place, it stays.
 func Content(key *keyring.Key, p *issuance.Policy) vault.KeyContent {
-	return vault.KeyContent{Type: p.KeyType(), Curve: key.Curve(), Size: key.Bits(), Operations: p.Operations(), Exportable: p.Exportable(),
+	k := vault.KeyContent{Type: p.KeyType(), Curve: key.Curve(), Size: key.Bits(), Operations: p.Operations(), Platform: platformSoftware,
 		Material: key.Material(), Public: key.PublicMaterial()}
+	if strings.HasSuffix(k.Type, "-HSM") {
+		k.Platform = platformHardware
+	}
+	return k
 }
 
 // issuerOf is the name of the issuer that an operation was begun with.

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/enrollment"
 	"postern/internal/issuance"
+	"postern/internal/keysmith"
 	"postern/internal/vault"
 )
 
@@ -57,7 +58,7 @@ func updateCertificate(x *exchange, b []byte) ([]byte, int, error) {
 		if x.target.version != "" {
 			return b, 0, invalidProperty("policy", "is that of the certificate and cannot be changed at one of its versions")
 		}
-		if patch.Policy, err = x.patchedPolicy(body.policy); err != nil {
+		if patch.Policy, err = x.policyPatch(body.policy); err != nil {
 			return b, 0, err
 		}
 	}
@@ -68,25 +69,34 @@ func updateCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	return x.certificate(b, &o, &content, false)
 }
 
-// patchedPolicy is what a sent policy makes of the one that is kept.
-func (x *exchange) patchedPolicy(sent string) ([]byte, error) {
+// policyPatch is what a sent policy makes of the one that is kept.
+func (x *exchange) policyPatch(sent string) (func(kept string) ([]byte, error), error) {
 	patch, err := issuance.ParsePolicy([]byte(sent))
 	if err != nil {
 		return nil, err
 	}
 	x.dropUnknown(patch)
-	o, _, err := x.certificates().Get(x.request.Context(), x.target.name, "")
-	if err != nil {
-		return nil, err
+	return func(kept string) ([]byte, error) {
+		p, err := issuance.ParsePolicy([]byte(kept))
+		if err != nil {
+			return nil, err
+		}
+		if p, err = p.Patched(patch, x.now); err != nil {
+			return nil, err
+		}
+		if err := x.checkKeyType(p); err != nil {
+			return nil, err
+		}
+		return p.JSON()
+	}, nil
+}
+
+// checkKeyType refuses keys in hardware on a standard vault.
+func (x *exchange) checkKeyType(p *issuance.Policy) error {
+	if keysmith.InHardware(p.KeyType()) && !strings.EqualFold(x.vault.Properties.SKU.Name, "premium") {
+		return badParameter(textNoHardware)
 	}
-	p, err := issuance.ParsePolicy([]byte(o.Policy))
-	if err != nil {
-		return nil, err
-	}
-	if p, err = p.Patched(patch, x.now); err != nil {
-		return nil, err
-	}
-	return p.JSON()
+	return nil
 }
 
 // getPolicy is GetCertificatePolicy of the specification.
@@ -109,7 +119,7 @@ func updatePolicy(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	patch, err := x.patchedPolicy(sent)
+	patch, err := x.policyPatch(sent)
 	if err != nil {
 		return b, 0, err
 	}
@@ -204,12 +214,22 @@ func importCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	if body.value == nil {
 		return b, 0, invalidProperty("value", "is required")
 	}
+	certs := x.certificates()
+	p, err := certs.Pending(x.request.Context(), x.target.name)
+	switch {
+	case err == nil && p.Status == vault.StatusInProgress:
+		return b, 0, vault.InProgress
+	case err != nil && err != vault.NoPending:
+		return b, 0, err
+	}
 	in, err := x.imported(&body)
 	if err != nil {
 		return b, 0, err
 	}
-	o, content, err := x.certificates().Import(x.request.Context(), x.target.name, in)
+	certs.NewVersion = x.naming()
+	o, content, err := certs.Import(x.request.Context(), x.target.name, in)
 	if err != nil {
+		x.record.ID = "" // there is no such version
 		return b, 0, err
 	}
 	return x.certificate(b, &o, &content, false)
@@ -239,6 +259,9 @@ func (x *exchange) imported(body *certificateBody) (vault.CertificateInput, erro
 		return vault.CertificateInput{}, err
 	}
 	policy, err := issuance.DefaultPolicy(bundle, given, x.now)
+	if err == nil {
+		err = x.checkKeyType(policy)
+	}
 	if err != nil {
 		return vault.CertificateInput{}, err
 	}
@@ -246,13 +269,10 @@ func (x *exchange) imported(body *certificateBody) (vault.CertificateInput, erro
 		PreserveCertOrder: body.preserve != nil && *body.preserve && x.api >= api76})
 }
 
-// convert brings the value of a certificate's secret into the form that
-// GetSecret was asked for with outContentType.
+// convert brings the value of a secret that holds a certificate into the
+// form that GetSecret was asked for with outContentType.
 func (x *exchange) convert(v *vault.Version) error {
-	if !v.Managed {
-		return invalidProperty("outContentType", "is for the secrets of certificates alone")
-	}
-	value, err := issuance.Convert(v.Value, v.ContentType, x.query.outContentType)
+	value, err := x.Desk.Convert(x.request.Context(), v.Value, v.ContentType, x.query.outContentType)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,10 @@ func (x *exchange) newPolicy(certs *vault.Certificates, sent string) (*issuance.
 		return nil, err
 	}
 	x.dropUnknown(p)
-	return p.Complete(x.now)
+	if p, err = p.Complete(x.now); err != nil {
+		return nil, err
+	}
+	return p, x.checkKeyType(p)
 }
 
 // pending reads the operation, or does something to it; a request_id in the
@@ -163,9 +166,11 @@ func mergeCertificate(x *exchange, b []byte) ([]byte, int, error) {
 		return b, 0, invalidProperty("x5c", "is required")
 	}
 	certs := x.certificates()
+	certs.NewVersion = x.naming()
 	x.grant.Expect(http.StatusCreated)
 	o, content, err := x.Desk.Merge(x.request.Context(), certs, x.target.name, enrollment.Delivery{Chain: body.x5c, Enabled: body.enabled, Tags: body.tags})
 	if err != nil {
+		x.record.ID = "" // there is no such version
 		return b, 0, err
 	}
 	x.headers.location[0] = x.base + "/certificates/" + o.Name + "?api-version=" + x.query.apiVersion

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"postern/access"
 	"postern/internal/enrollment"
 	"postern/internal/fault"
 	"postern/internal/issuance"
@@ -33,6 +34,9 @@ var (
 	inProgress = fault.New(http.StatusConflict, codeConflict,
 		"A new key vault certificate can not be created or imported while a pending key vault certificate's status is inProgress.")
 )
+
+// textNameInUse is an own choice, like what follows it.
+const textNameInUse = "The name %s is in use by a key or a secret of its own; a certificate needs it for all three."
 
 // Own choices.
 var (
@@ -73,7 +77,10 @@ func (x *exchange) certificateFault(err error) *fault.Error {
 	if held := new(enrollment.Held); errors.As(err, &held) {
 		return &fault.Error{Status: http.StatusForbidden, Code: codeForbidden, Message: fill(textMergeHeld, "{issuer}", held.Issuer)}
 	}
+	operation := x.target.route.Operation
 	switch {
+	case errors.Is(err, vault.Exists) && (operation == access.CertificateCreate || operation == access.CertificateImport):
+		return fault.New(http.StatusConflict, codeConflict, textNameInUse, x.target.name)
 	case errors.Is(err, vault.NoPending):
 		return noPending(x.target.name)
 	case errors.Is(err, vault.InProgress):

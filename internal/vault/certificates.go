@@ -51,8 +51,9 @@ type CertificatePatch struct {
 	Enabled            Flag
 	NotBefore, Expires Stamp
 	Tags               []Tag
-	// Policy is the whole new policy in JSON.
-	Policy []byte
+	// Policy makes the new policy of the one there is, both in JSON; nil
+	// leaves it. It may run more than once.
+	Policy func(kept string) ([]byte, error)
 }
 
 // maxPolicy bounds the policy of a certificate.
@@ -191,7 +192,7 @@ func (s *Certificates) PrivateKey(ctx context.Context, name, version string) (Ke
 // certificate; "" is the latest (spec: UpdateCertificate). The key and the
 // secret mirror the attributes.
 func (s *Certificates) Update(ctx context.Context, name, version string, p CertificatePatch) (Object, CertificateContent, error) {
-	if err := checkCertificate("", p.Tags, p.Policy); err != nil {
+	if err := checkCertificate("", p.Tags, nil); err != nil {
 		return Object{}, CertificateContent{}, err
 	}
 	t := s.trio()
@@ -209,7 +210,14 @@ func (s *Certificates) Update(ctx context.Context, name, version string, p Certi
 // dates, and stays disabled.
 func (t trio) patch(ctx context.Context, tx *store.Tx, o *Object, p *CertificatePatch) error {
 	if p.Policy != nil {
-		o.Policy = string(p.Policy)
+		policy, err := p.Policy(o.Policy)
+		if err == nil {
+			err = checkCertificate("", nil, policy)
+		}
+		if err != nil {
+			return err
+		}
+		o.Policy = string(policy)
 	}
 	if t.certificates.hollow(o) {
 		o.Version.patch(Unset, Stamp{}, Stamp{}, p.Tags)
