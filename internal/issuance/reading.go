@@ -94,8 +94,12 @@ func readPrincipals(der []byte) []string {
 		if v.Class != asn1.ClassContextSpecific || v.Tag != tagOther {
 			continue
 		}
-		if _, err := asn1.UnmarshalWithParams(v.FullBytes, &o, "tag:0"); err == nil && o.Type.Equal(oidPrincipalName) {
-			upns = append(upns, string(o.Value.Bytes))
+		var name string
+		if _, err := asn1.UnmarshalWithParams(v.FullBytes, &o, "tag:0"); err != nil || !o.Type.Equal(oidPrincipalName) {
+			continue
+		}
+		if _, err := asn1.Unmarshal(o.Value.Bytes, &name); err == nil {
+			upns = append(upns, name)
 		}
 	}
 	return upns
