@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +20,7 @@ import (
 	"postern/internal/enrollment"
 	"postern/internal/estate"
 	"postern/internal/eventgrid"
-	"postern/internal/keyring"
-	"postern/internal/keyvault"
+	"postern/internal/keysmith"
 	"postern/internal/names"
 	"postern/internal/vault"
 )
@@ -218,7 +216,7 @@ func (k *Keeper) do(ctx context.Context, v *estate.Vault, d vault.DueObject, a v
 	switch a {
 	case vault.Rotation:
 		keys := &vault.Keys{Terms: g.Terms(), Space: g, Key: g.Key(), Now: k.Now(), NewVersion: k.NewVersion}
-		_, _, err = keys.RotateIfDue(ctx, d.Name, func(latest vault.KeyContent) (vault.KeyInput, error) { return k.successor(ctx, latest) })
+		_, _, err = keys.RotateIfDue(ctx, d.Name, keysmith.Next(ctx, k.Desk.NewKey))
 	case vault.Renewal:
 		_, _, err = k.Desk.Renew(ctx, k.certificates(g), d.Name)
 	case vault.Poll:
@@ -231,18 +229,4 @@ func (k *Keeper) do(ctx context.Context, v *estate.Vault, d vault.DueObject, a v
 
 func (k *Keeper) certificates(g *admission.Grant) *vault.Certificates {
 	return &vault.Certificates{Terms: g.Terms(), Space: g, Key: g.Key(), Now: k.Now(), NewVersion: k.NewVersion}
-}
-
-// successor is the next version of a key: like the latest, with material of
-// its own.
-func (k *Keeper) successor(ctx context.Context, latest vault.KeyContent) (vault.KeyInput, error) {
-	spec := keyring.Spec{Type: strings.TrimSuffix(latest.Type, "-HSM"), Curve: latest.Curve}
-	if latest.Curve == "" {
-		spec.Size = latest.Size
-	}
-	key, err := k.Desk.NewKey(ctx, spec)
-	if err != nil {
-		return vault.KeyInput{}, err
-	}
-	return keyvault.Successor(latest, key), nil
 }
