@@ -61,7 +61,7 @@ func TestCertificateLife(t *testing.T) {
 			t.Errorf("version %s has the previous version %q", version, s.Version.Previous)
 		}
 	}
-	_, _, err = r.certificates().Update(ctx, "my-cert", first.Version.ID, CertificatePatch{Enabled: No, NotBefore: At(1), Expires: At(2), Tags: []Tag{}, Policy: []byte(`{"p":2}`)})
+	_, _, err = r.certificates().Update(ctx, "my-cert", first.Version.ID, CertificatePatch{Enabled: No, NotBefore: At(1), Expires: At(2), Tags: []Tag{}, Policy: becomes(`{"p":2}`)})
 	check("an update", err, "live certificates cer 2", "live keys key 2", "live secrets secret 2")
 	k, _, _ := r.keys().Get(ctx, "my-cert", first.Version.ID)
 	o, _, _ := r.certificates().Get(ctx, "my-cert", first.Version.ID)
@@ -243,7 +243,7 @@ func TestHollowCertificate(t *testing.T) {
 	if err != nil || x.CER != nil || o.Version.Enabled || o.Policy != `{"p":1}` || !cmp.Equal(o.Version.Tags, []Tag{{"a", "b"}}) {
 		t.Errorf("Get = %+v, %+v, %v", o, x, err)
 	}
-	o, _, err = c.Update(ctx, "my-cert", "", CertificatePatch{Enabled: Yes, Expires: At(1), Tags: []Tag{}, Policy: []byte(`{"p":2}`)})
+	o, _, err = c.Update(ctx, "my-cert", "", CertificatePatch{Enabled: Yes, Expires: At(1), Tags: []Tag{}, Policy: becomes(`{"p":2}`)})
 	if err != nil || o.Version.Enabled || o.Version.Expires.Known || len(o.Version.Tags) != 0 || o.Policy != `{"p":2}` {
 		t.Errorf("Update = %+v, %v, want its tags and policy changed alone", o, err)
 	}

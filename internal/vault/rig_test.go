@@ -84,3 +84,8 @@ func (r *rig) dump(t testing.TB) []store.Item {
 }
 
 func must2[A, B any](a A, _ B, err error) A { return must(a, err) }
+
+// becomes is a change of a policy to a text, whatever it was.
+func becomes(text string) func(string) ([]byte, error) {
+	return func(string) ([]byte, error) { return []byte(text), nil }
+}
