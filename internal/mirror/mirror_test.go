@@ -25,6 +25,7 @@ import (
 // site is a server with one vault.
 type site struct {
 	*posterntest.Postern
+	clock   *posterntest.Clock
 	side    mirror.Side
 	secrets *azsecrets.Client
 }
@@ -33,7 +34,9 @@ type site struct {
 // written is not of this very second.
 func newSite(t *testing.T, vault string) *site {
 	t.Helper()
-	p := posterntest.Start(t, posterntest.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
+	clock := &posterntest.Clock{}
+	clock.Move(-time.Hour)
+	p := posterntest.Start(t, posterntest.WithClock(clock.Now))
 	v := p.CreateVault(vault)
 	options := azcore.ClientOptions{Transport: p.Client(), Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: p.LoginURL}}
 	credential, err := azidentity.NewClientSecretCredential(p.TenantID, p.ClientID, p.ClientSecret,
@@ -45,7 +48,7 @@ func newSite(t *testing.T, vault string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{p, mirror.Side{URL: v.URL, Credential: credential, Client: p.Client()}, client}
+	return &site{p, clock, mirror.Side{URL: v.URL, Credential: credential, Client: p.Client()}, client}
 }
 
 func (s *site) send(t *testing.T, method, path string, body any) {
@@ -176,6 +179,7 @@ func TestResume(t *testing.T) {
 	if after := read(); after != before {
 		t.Errorf("%d values were read again, want none", after-before)
 	}
+	from.clock.Move(time.Minute) // dates are in seconds
 	from.send(t, "PUT", "/secrets/s07", []byte(`{"value":"changed"}`))
 	if got := run(t, options); got.Count(mirror.Update) != 1 || got.Count(mirror.Same) != n-1 {
 		t.Errorf("after one change: %v, want one update", steps(got))
