@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"postern/internal/keyring"
+	"postern/internal/keyring/release"
 )
 
 // Keys: how openssl is asked for one, and how postern is.
@@ -135,6 +136,44 @@ func signature(t *testing.T, k *keyring.Key, a keyring.Algorithm, folder, privat
 	}
 	if ok, err := k.Verify(a.Name, digest, theirs); !ok || err != nil {
 		t.Errorf("Verify(%s) of openssl's = %v, %v", a.Name, ok, err)
+	}
+}
+
+// TestReleasedKey: openssl opens the envelope of a released key, for each
+// algorithm, and finds a key in it that it knows.
+func TestReleasedKey(t *testing.T) {
+	target, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(t.TempDir(), "target.pem")
+	write(t, private, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	for _, c := range keys {
+		k, err := keyring.Generate(rand.Reader, c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := k.PKCS8()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for enc, hash := range map[string]string{"CKM_RSA_AES_KEY_WRAP": "sha1", "RSA_AES_KEY_WRAP_256": "sha256", "RSA_AES_KEY_WRAP_384": "sha384"} {
+			wrapped, err := release.Wrap(k, &target.PublicKey, enc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret := openssl(t, wrapped[:256], "pkeyutl", "-decrypt", "-inkey", private,
+				"-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:"+hash, "-pkeyopt", "rsa_mgf1_md:"+hash)
+			plain := openssl(t, wrapped[256:], "enc", "-d", "-id-aes256-wrap-pad", "-K", fmt.Sprintf("%x", secret), "-iv", "A65959A6")
+			if !bytes.Equal(plain, want) {
+				t.Errorf("openssl opens the %s of %s to %d bytes, want %d", enc, c.name, len(plain), len(want))
+			}
+		}
+		openssl(t, want, "pkey", "-inform", "DER", "-check", "-noout")
 	}
 }
 
