@@ -54,7 +54,6 @@ func TestManagedSecrets(t *testing.T) {
 		{"owner", "PATCH", secrets + "/none", `{"properties":{}}`, 404, "SecretNotFound"},
 		{"owner", "PUT", vaultsOf + "/none/secrets/s", `{"properties":{"value":"x"}}`, 404, "ResourceNotFound"},
 		{"reader", "PUT", secrets + "/s", `{"properties":{"value":"x"}}`, 403, "AuthorizationFailed"},
-		{"owner", "PUT", theVault + "/keys/k", `{"properties":{"kty":"RSA"}}`, 400, "BadRequest"},
 		{"owner", "GET", theVault + "/keys/k", ``, 404, "KeyNotFound"},
 	}
 	for _, row := range rows {
@@ -63,10 +62,101 @@ func TestManagedSecrets(t *testing.T) {
 			t.Errorf("%s %s %.60s = %d %s, want %d %s", row.method, row.path, row.body, a.status, a.text, row.status, row.code)
 		}
 	}
-	if list := r.ok("owner", "GET", theVault+"/keys", "", 200).items(); len(list) != 0 {
-		t.Errorf("%d keys, want none", len(list))
-	}
 	r.grep("planted-secret")
+}
+
+// TestManagedKeys: keys through the resource manager are made once, and
+// told of without more than their public properties.
+func TestManagedKeys(t *testing.T) {
+	r := newRig(t, profile.Azure())
+	r.ok("owner", "PUT", theVault, r.vaultBody(`"networkAcls":{"defaultAction":"Deny","bypass":"None"}`), 201)
+	premium := strings.Replace(theVault, "kv-one", "kv-premium", 1)
+	r.ok("owner", "PUT", premium, strings.Replace(r.vaultBody(""), `"standard"`, `"premium"`, 1), 201)
+	keys := theVault + "/keys"
+	const body = `{"tags":{"a":"b"},"properties":{"kty":"EC","curveName":"P-384","keyOps":["sign","release"],"attributes":{"enabled":false,"nbf":10,"exp":20},` +
+		`"rotationPolicy":{"attributes":{"expiryTime":"P90D"},"lifetimeActions":[{"trigger":{"timeAfterCreate":"P30D"},"action":{"type":"rotate"}}]}}}`
+	a := r.ok("owner", "PUT", keys+"/My-Key", body, 200)
+	at := float64(r.now().Unix())
+	uri, _ := a.at("properties.keyUri").(string)
+	versioned, _ := a.at("properties.keyUriWithVersion").(string)
+	want := map[string]any{
+		"attributes": map[string]any{"enabled": false, "nbf": 10.0, "exp": 20.0, "created": at, "updated": at, "recoveryLevel": "Recoverable+Purgeable", "exportable": false},
+		"kty":        "EC", "keyOps": []any{"sign", "release"}, "curveName": "P-384", "keyUri": uri, "keyUriWithVersion": versioned,
+		"rotationPolicy": map[string]any{"attributes": map[string]any{"expiryTime": "P90D", "created": at, "updated": at}, "lifetimeActions": []any{
+			map[string]any{"trigger": map[string]any{"timeAfterCreate": "P30D"}, "action": map[string]any{"type": "rotate"}},
+			map[string]any{"trigger": map[string]any{"timeBeforeExpiry": "P30D"}, "action": map[string]any{"type": "notify"}}}},
+	}
+	if diff := cmp.Diff(any(want), a.at("properties")); diff != "" {
+		t.Errorf("properties (-want +got):\n%s", diff)
+	}
+	if uri != "https://kv-one.vault.postern.localhost:8443/keys/My-Key" || len(versioned) != len(uri)+33 || a.at("tags.a") != "b" || a.at("id") != keys+"/My-Key" {
+		t.Errorf("key = %s", a.text)
+	}
+	// What is there stays as it is, whatever is asked for.
+	for _, again := range []string{body, `{"properties":{"kty":"RSA"}}`} {
+		if b := r.ok("owner", "PUT", keys+"/my-key", again, 200); b.text != a.text {
+			t.Errorf("PUT again = %s, want the key as it was", b.text)
+		}
+	}
+	if b := r.ok("owner", "GET", keys+"/my-key", "", 200); b.text != a.text {
+		t.Errorf("GET = %s, want %s", b.text, a.text)
+	}
+	version := versioned[len(uri)+1:]
+	one := r.ok("owner", "GET", keys+"/my-key/versions/"+version, "", 200)
+	if one.at("name") != version || one.at("type") != "Microsoft.KeyVault/vaults/keys/versions" || one.at("id") != keys+"/My-Key/versions/"+version {
+		t.Errorf("version = %s", one.text)
+	}
+	for path, want := range map[string]string{keys: uri, keys + "/my-key/versions": versioned} {
+		if list := r.ok("owner", "GET", path, "", 200); len(list.items()) != 1 || !strings.Contains(list.text, want) || strings.Contains(list.text, "kty") {
+			t.Errorf("GET %s = %s", path, list.text)
+		}
+	}
+	rsa := r.ok("owner", "PUT", premium+"/keys/rsa", `{"properties":{"kty":"RSA-HSM"}}`, 200)
+	if rsa.at("properties.keySize") != 2048.0 || len(rsa.at("properties.keyOps").([]any)) != 6 {
+		t.Errorf("RSA key = %s", rsa.text)
+	}
+}
+
+func TestManagedKeysRefused(t *testing.T) {
+	r := newRig(t, profile.Azure())
+	r.ok("owner", "PUT", theVault, r.vaultBody(""), 201)
+	premium := strings.Replace(theVault, "kv-one", "kv-premium", 1)
+	r.ok("owner", "PUT", premium, strings.Replace(r.vaultBody(""), `"standard"`, `"premium"`, 1), 201)
+	keys := theVault + "/keys"
+	r.ok("owner", "PUT", keys+"/my-key", `{"properties":{"kty":"EC"}}`, 200)
+	for _, row := range []struct {
+		who, method, path, body string
+		status                  int
+		code                    string
+	}{
+		{"owner", "PUT", keys + "/k", `{}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"oct"}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"RSA-HSM"}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"RSA","keySize":1024}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"RSA","keySize":"2048"}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","curveName":"P-1"}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","keyOps":["fly"]}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","keyOps":"sign"}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","attributes":{"exp":"soon"}}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","rotationPolicy":{"attributes":{"expiryTime":"P1D"}}}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","rotationPolicy":{"lifetimeActions":7}}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/k", `{"properties":{"kty":"EC","attributes":{"exportable":true}}}`, 400, "BadRequest"},
+		{"owner", "PUT", premium + "/keys/k", `{"properties":{"kty":"EC-HSM","attributes":{"exportable":true}}}`, 400, "BadRequest"},
+		{"owner", "PUT", keys + "/a_b", `{"properties":{"kty":"EC"}}`, 400, "BadRequest"},
+		{"owner", "GET", keys + "/none", ``, 404, "KeyNotFound"},
+		{"owner", "GET", keys + "/none/versions", ``, 404, "KeyNotFound"},
+		{"owner", "GET", keys + "/my-key/versions/" + strings.Repeat("0", 32), ``, 404, "KeyNotFound"},
+		{"owner", "PUT", vaultsOf + "/none/keys/k", `{"properties":{"kty":"EC"}}`, 404, "ResourceNotFound"},
+		{"reader", "PUT", keys + "/k", `{"properties":{"kty":"EC"}}`, 403, "AuthorizationFailed"},
+	} {
+		if a := r.do(row.who, row.method, row.path, row.body); a.status != row.status || a.code() != row.code {
+			t.Errorf("%s %s %.60s = %d %s, want %d %s", row.method, row.path, row.body, a.status, a.text, row.status, row.code)
+		}
+	}
+	if list := r.ok("owner", "GET", keys, "", 200).items(); len(list) != 1 {
+		t.Errorf("%d keys after refused requests, want 1", len(list))
+	}
 }
 
 func TestListsOfTheProvider(t *testing.T) {

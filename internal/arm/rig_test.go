@@ -24,6 +24,7 @@ import (
 	"postern/internal/entra"
 	"postern/internal/estate"
 	"postern/internal/journal"
+	"postern/internal/keyring"
 	"postern/internal/names"
 	"postern/internal/profile"
 	"postern/internal/roles"
@@ -114,7 +115,7 @@ func newRig(t *testing.T, prof *profile.Profile) *rig {
 		Principal: func(tenant, object access.GUID) (string, bool) {
 			p, ok := r.directory.PrincipalByObject(object)
 			return "ServicePrincipal", ok && p.Tenant == tenant
-		}, Groups: func(object access.GUID) []access.GUID { return r.groups[object] }}, resources.Provider(), keyvault.Provider(), nsp.Vaults(), authorization.Provider(), management.Provider())
+		}, Groups: func(object access.GUID) []access.GUID { return r.groups[object] }}, resources.Provider(), keyvault.Provider(func(_ context.Context, s keyring.Spec) (*keyring.Key, error) { return keyring.Generate(rand.Reader, s) }), nsp.Vaults(), authorization.Provider(), management.Provider())
 	r.server = httptest.NewTLSServer(r.plane)
 	t.Cleanup(r.server.Close)
 	r.subscription(sub, r.tenant)

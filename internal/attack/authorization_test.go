@@ -205,7 +205,7 @@ func TestPathsWithoutRoute(t *testing.T) {
 
 // armRoutes are the operations of the control plane.
 func armRoutes() []arm.Route {
-	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(nil), armmanagement.Provider(),
+	return arm.New(arm.Deps{}, armresources.Provider(), armkeyvault.Provider(nil), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(nil), armmanagement.Provider(),
 		armprivatedns.Provider(), armnsp.Provider(), armnsp.Vaults()).Routes()
 }
 

@@ -126,7 +126,7 @@ func (s *Server) management(prof *profile.Profile) http.Handler {
 			return p.App, ok
 		},
 		Manage: s.directory.Manage, Groups: s.directory.Groups, Now: s.options.Now, Random: s.options.Random, Log: s.options.Log,
-	}, append(identityProviders(), armresources.Provider(), armkeyvault.Provider(), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(s.administrator), armmanagement.Provider(),
+	}, append(identityProviders(), armresources.Provider(), armkeyvault.Provider(s.desk.NewKey), armnetwork.Provider(), armauthorization.Provider(), armauthorization.Elevation(s.administrator), armmanagement.Provider(),
 		armprivatedns.Provider(),
 		armnsp.Provider(), armnsp.Vaults())...)
 }

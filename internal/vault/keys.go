@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -26,6 +27,9 @@ type KeyInput struct {
 	Content KeyContent
 	// Imported is true for a key that was made elsewhere.
 	Imported bool
+	// Rotation is the rotation policy that is set with the version; nil
+	// leaves it as it is.
+	Rotation *RotationPolicy
 	// Enabled is true when it is not known.
 	Enabled            Flag
 	NotBefore, Expires Stamp
@@ -89,8 +93,27 @@ func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, KeyCo
 	if in.Imported {
 		operation = "import"
 	}
-	return keyOf(k.collection().add(ctx, name, addition{operation: operation, version: in.version(),
+	policy, err := k.rotation(in.Rotation)
+	if err != nil {
+		return Object{}, KeyContent{}, err
+	}
+	return keyOf(k.collection().add(ctx, name, addition{operation: operation, version: in.version(), policy: policy,
 		inherit: func(latest, v *Version) error { return inheritRelease(latest, v, in.Content) }}))
+}
+
+// rotation is a rotation policy as it is kept; nil stays nil.
+func (k *Keys) rotation(p *RotationPolicy) (*string, error) {
+	if p == nil {
+		return nil, nil
+	}
+	kept, err := p.normal()
+	if err != nil {
+		return nil, err
+	}
+	kept.Created, kept.Updated = k.Now.Unix(), k.Now.Unix()
+	text, err := json.Marshal(kept)
+	said := string(text)
+	return &said, err
 }
 
 // inheritRelease gives an exportable key the release policy of the version

@@ -1,13 +1,15 @@
 // Package keyvault is the provider Microsoft.KeyVault: vaults with their
 // whole configuration, their access policies, deleted vaults, and the
-// secrets that are written through the resource manager.
+// secrets and keys that are written through the resource manager.
 package keyvault
 
 import (
 	"net/http"
+	"slices"
 
 	"postern/internal/arm"
 	"postern/internal/estate"
+	"postern/internal/keysmith"
 )
 
 const (
@@ -57,8 +59,9 @@ const (
 var versions = []string{"2026-02-01", "2025-05-01", "2024-11-01", "2023-07-01", "2023-02-01", "2022-11-01", "2022-07-01", "2021-10-01",
 	"2019-09-01", "2018-02-14", "2016-10-01", "2015-06-01"}
 
-// Provider is the table of the operations.
-func Provider() arm.Provider {
+// Provider is the table of the operations; makeKey makes the key pairs of
+// new keys.
+func Provider(makeKey keysmith.Maker) arm.Provider {
 	subscription := func(v arm.Vars) string { return "/subscriptions/" + v["subscription"] }
 	return arm.Provider{
 		Namespace: "Microsoft.KeyVault",
@@ -77,7 +80,7 @@ func Provider() arm.Provider {
 			{Name: "operations", APIVersions: versions},
 			{Name: "managedHSMs", APIVersions: versions, Located: true},
 		},
-		Routes: append(vaultRoutes(), []arm.Route{
+		Routes: slices.Concat(vaultRoutes(), keyRoutes(makeKey), []arm.Route{
 			{Name: "VaultListDeleted", Method: http.MethodGet, Pattern: root + "/deletedVaults", Action: listDeletedOf, Handle: listDeleted},
 			{Name: "VaultGetDeleted", Method: http.MethodGet, Pattern: deleted, Action: readDeleted, Scope: subscription, Handle: getDeleted},
 			{Name: "VaultPurge", Method: http.MethodPost, Pattern: deleted + "/purge", Action: purgeDeleted, Scope: subscription, Handle: purge},
@@ -91,7 +94,7 @@ func Provider() arm.Provider {
 			{Name: readHSM, Method: http.MethodGet, Pattern: inGroup + "/managedHSMs", Action: readHSM, Handle: none},
 			{Name: readHSM, Method: http.MethodGet, Pattern: root + "/deletedManagedHSMs", Action: readHSM, Handle: none},
 			{Name: readOperation, Method: http.MethodGet, Pattern: namespace + "/operations", Handle: listOperations},
-		}...),
+		}),
 	}
 }
 
@@ -116,24 +119,11 @@ func vaultRoutes() []arm.Route {
 			Handle: patchSecret},
 		{Name: "SecretGet", Method: http.MethodGet, Pattern: vaultPath + "/secrets/{secret}", Action: readSecret, Handle: getSecret},
 		{Name: "SecretList", Method: http.MethodGet, Pattern: vaultPath + "/secrets", Action: readSecret, Handle: listSecrets},
-		{Name: "KeyList", Method: http.MethodGet, Pattern: vaultPath + "/keys", Action: readKey, Handle: noneOfVault},
-		{Name: "KeyGet", Method: http.MethodGet, Pattern: vaultPath + "/keys/{key}", Action: readKey, Handle: noKey},
-		{Name: "KeyListVersions", Method: http.MethodGet, Pattern: vaultPath + "/keys/{key}/versions", Action: readKey, Handle: noKey},
-		{Name: "KeyGet", Method: http.MethodGet, Pattern: vaultPath + "/keys/{key}/versions/{version}", Action: readKey, Handle: noKey},
-		{Name: "KeyCreate", Method: http.MethodPut, Pattern: vaultPath + "/keys/{key}", Action: writeKey, Body: arm.MaxBody, Handle: putKey},
 	}
 }
 
 // none is an empty list.
 func none(*arm.Call) (*arm.Answer, error) { return arm.List[any](nil), nil }
-
-// noneOfVault is an empty list below a vault that exists.
-func noneOfVault(c *arm.Call) (*arm.Answer, error) {
-	if _, err := theVault(c, c.Snapshot()); err != nil {
-		return nil, err
-	}
-	return none(c)
-}
 
 // theVault is the vault of the path.
 func theVault(c *arm.Call, s *estate.Snapshot) (*estate.Resource, error) {

@@ -69,5 +69,5 @@ func listOperations(*arm.Call) (*arm.Answer, error) {
 	for _, o := range access.Operations() {
 		data = append(data, o.Info().DataAction)
 	}
-	return arm.Operations("Microsoft Key Vault", Provider().Routes, data), nil
+	return arm.Operations("Microsoft Key Vault", Provider(nil).Routes, data), nil
 }

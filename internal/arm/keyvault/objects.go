@@ -311,21 +311,3 @@ func listSecrets(c *arm.Call) (*arm.Answer, error) {
 	}
 	return arm.MapPage(answer, func(o vault.Object) *ordered.Object { return secretBody(c, &o) }), nil
 }
-
-// noKey answers that there is no such key: this server has none yet.
-func noKey(c *arm.Call) (*arm.Answer, error) {
-	if _, err := theVault(c, c.Snapshot()); err != nil {
-		return nil, err
-	}
-	return nil, fault.New(http.StatusNotFound, "KeyNotFound", "A key with (name/id) %s was not found in this key vault. If you recently deleted"+
-		" this key you may be able to recover it using the correct recovery command. For help resolving this issue, please see"+
-		" https://go.microsoft.com/fwlink/?linkid=2125182", c.Vars["key"])
-}
-
-// putKey refuses: keys come with a later version of this server.
-func putKey(c *arm.Call) (*arm.Answer, error) {
-	if _, err := theVault(c, c.Snapshot()); err != nil {
-		return nil, err
-	}
-	return nil, badRequest("Keys are not supported by this server yet. The key '%s' was not created.", c.Vars["key"])
-}
