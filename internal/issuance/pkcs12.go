@@ -124,12 +124,12 @@ func readPKCS12(file []byte, password string, keyless bool) (crypto.Signer, []*x
 	if err != nil {
 		return nil, nil, err
 	}
+	if keys == 0 && !keyless {
+		return nil, nil, invalid("value", "has no private key, or one inside an encrypted part").hinted("write the file anew with openssl pkcs12 -export -inkey")
+	}
 	if keys == 0 {
 		list, err := pkcs12.DecodeTrustStore(tame, password)
-		switch {
-		case !keyless:
-			return nil, nil, invalid("value", "has no private key, or one inside an encrypted part").hinted("write the file anew with openssl pkcs12 -export -inkey")
-		case err != nil || len(list) > maxCertificates:
+		if err != nil || len(list) > maxCertificates {
 			return nil, nil, errFile()
 		}
 		return nil, list, nil
