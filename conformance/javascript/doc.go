@@ -1,3 +1,3 @@
-// Package javascript runs the unmodified JavaScript SDK for secrets, as npm
-// has it, against a running postern.
+// Package javascript runs the unmodified JavaScript SDK for secrets, keys and
+// certificates, as npm has it, against a running postern.
 package javascript

@@ -41,7 +41,7 @@ func install(t *testing.T) string {
 	lab.Tool(t, "npm", "npm")
 	dir := lab.Cache(t, "javascript")
 	defer lab.Lock(t, "javascript")()
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", "harness.mjs", "secrets.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", "harness.mjs", "secrets.mjs", "keys.mjs", "certificates.mjs"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

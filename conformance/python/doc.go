@@ -1,3 +1,3 @@
-// Package python runs the unmodified Python SDK for secrets, as PyPI has it,
-// against a running postern.
+// Package python runs the unmodified Python SDK for secrets, keys and
+// certificates, as PyPI has it, against a running postern.
 package python
