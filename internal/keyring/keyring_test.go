@@ -3,8 +3,12 @@ package keyring_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -229,6 +233,50 @@ func TestImportOfItsOwn(t *testing.T) {
 		made, err := New(k.Private())
 		if err != nil || !bytes.Equal(made.Material(), k.Material()) {
 			t.Errorf("New of %v is another key (%v)", s, err)
+		}
+	}
+}
+
+// TestPKCS8: others read it; of a public part there is none.
+func TestPKCS8(t *testing.T) {
+	for _, s := range specs {
+		k := generate(t, s)
+		der, err := k.PKCS8()
+		if err != nil {
+			t.Errorf("PKCS8 of %v: %v", s, err)
+			continue
+		}
+		if s.Curve != P256K { // which the standard library does not know; openssl does
+			private, err := x509.ParsePKCS8PrivateKey(der)
+			if again, back := New(private); err != nil || back != nil || !bytes.Equal(again.Material(), k.Material()) {
+				t.Errorf("PKCS8 of %v is another key (%v, %v)", s, err, back)
+			}
+		}
+		public, err := OpenPublic(k.Material())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if der, err := public.PKCS8(); der != nil || !errors.Is(err, ErrMismatch) {
+			t.Errorf("PKCS8 of a public part = %x, %v, want %v", der, err, ErrMismatch)
+		}
+	}
+}
+
+// TestErrorsHoldNoMaterial: what is logged of a refused import names numbers
+// and does not show them.
+func TestErrorsHoldNoMaterial(t *testing.T) {
+	j := generate(t, specs[0]).PrivateJWK()
+	for _, change := range []func(*JWK){
+		func(j *JWK) { j.D = add(j.D, 2) }, func(j *JWK) { j.P = add(j.P, 1) }, func(j *JWK) { j.DP = add(j.DP, 2) }, func(j *JWK) { j.Q = nil },
+	} {
+		wrong := with(j, change)
+		_, err := Import(wrong)
+		for _, number := range [][]byte{wrong.D, wrong.P, wrong.Q, wrong.DP} {
+			for _, text := range []string{string(number), fmt.Sprint(number), fmt.Sprintf("%x", number), new(big.Int).SetBytes(number).String()} {
+				if err == nil || text != "" && text != "[]" && text != "0" && strings.Contains(err.Error(), text) {
+					t.Errorf("the error of a wrong key shows a number of it: %v", err)
+				}
+			}
 		}
 	}
 }

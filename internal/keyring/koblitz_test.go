@@ -1,7 +1,12 @@
 package keyring
 
 import (
+	"crypto"
 	"crypto/rand"
+	"encoding/asn1"
+	"io"
+	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
@@ -69,5 +74,55 @@ func TestAdditionIsComplete(t *testing.T) {
 				t.Errorf("%d×G - %d×G is not infinity", i, i)
 			}
 		}
+	}
+}
+
+// TestKoblitzIsASigner: a key on P-256K signs as Go's own keys do, in ASN.1.
+func TestKoblitzIsASigner(t *testing.T) {
+	made, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := New(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := make([]byte, 32)
+	rand.Read(digest)
+	for _, random := range []io.Reader{nil, rand.Reader} {
+		der, err := k.Private().Sign(random, digest, crypto.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s struct{ R, S *big.Int }
+		if rest, err := asn1.Unmarshal(der, &s); err != nil || len(rest) > 0 {
+			t.Fatalf("Sign = %x, which is not r and s in ASN.1 (%v)", der, err)
+		}
+		raw := append(s.R.FillBytes(make([]byte, 32)), s.S.FillBytes(make([]byte, 32))...)
+		if ok, err := k.Verify("ES256K", digest, raw); !ok || err != nil {
+			t.Errorf("Verify of a signer's signature = %v, %v", ok, err)
+		}
+		// The other s is as good.
+		s.S.Sub(secp256k1.Params().N, s.S).FillBytes(raw[32:])
+		if ok, err := k.Verify("ES256K", digest, raw); !ok || err != nil {
+			t.Errorf("Verify with the higher s = %v, %v", ok, err)
+		}
+	}
+	if _, err := k.Private().Sign(rand.Reader, digest[:31], crypto.SHA256); err != ErrSize {
+		t.Errorf("Sign of 31 bytes = %v, want %v", err, ErrSize)
+	}
+	if _, err := k.Private().Sign(strings.NewReader("short"), digest, crypto.SHA256); err == nil {
+		t.Error("Sign without randomness succeeds")
+	}
+	other, err := Generate(rand.Reader, Spec{Type: EC, Curve: P256K})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := k.Private().Public().(*KoblitzPublic)
+	if !public.Equal(k.Public()) || public.Equal(other.Public()) || public.Equal(nil) {
+		t.Errorf("Equal(itself, another, nil) = %v, %v, %v", public.Equal(k.Public()), public.Equal(other.Public()), public.Equal(nil))
+	}
+	if _, err := New(new(secp256k1.PrivateKey)); err == nil {
+		t.Error("New of the private key 0 succeeds")
 	}
 }
