@@ -134,7 +134,7 @@ func load(p *process, client *http.Client, r *http.Request, requests, length int
 	for c := range connections {
 		wg.Go(func() {
 			for range requests / connections {
-				answer, err := client.Do(r.Clone(r.Context()))
+				answer, err := client.Do(again(r))
 				if err != nil {
 					errs[c] = err
 					return
@@ -157,4 +157,13 @@ func load(p *process, client *http.Client, r *http.Request, requests, length int
 		return 0, err
 	}
 	return (after - before) * 1e6 / float64(requests/connections*connections), nil
+}
+
+// again is a request to be sent once more, with its body.
+func again(r *http.Request) *http.Request {
+	c := r.Clone(r.Context())
+	if r.GetBody != nil {
+		c.Body, _ = r.GetBody() // of bytes: never fails
+	}
+	return c
 }

@@ -10,14 +10,17 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
 // settings are the sizes of the measurements.
 type settings struct {
 	postern  string
+	only     string
 	rounds   int
 	requests int
 	writes   int
@@ -35,12 +38,18 @@ func main() {
 	flag.StringVar(&s.postern, "postern", "bin/postern", "the program to measure")
 	flag.IntVar(&s.rounds, "rounds", 7, "interleaved rounds")
 	flag.IntVar(&s.requests, "requests", 20000, "GET requests a round")
+	flag.StringVar(&s.only, "only", "", "one measurement: "+strings.Join(slices.Sorted(maps.Keys(measurements)), ", "))
 	flag.IntVar(&s.writes, "writes", 1000, "durable writes a round")
 	flag.Parse()
 	if err := run(context.Background(), s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// measurements are what can be measured, by their names.
+var measurements = map[string]func(context.Context, settings) ([]row, error){
+	"get": measureGet, "crypto": measureCrypto, "decide": measureDecide, "put": measurePut, "dns": measureDNS, "start": measureStart,
 }
 
 // row is one line of the table.
@@ -53,8 +62,11 @@ type row struct {
 
 func run(ctx context.Context, s settings) error {
 	var rows []row
-	for _, measure := range []func(context.Context, settings) ([]row, error){measureGet, measureDecide, measurePut, measureDNS, measureStart} {
-		more, err := measure(ctx, s)
+	for _, name := range []string{"get", "crypto", "decide", "put", "dns", "start"} {
+		if s.only != "" && s.only != name {
+			continue
+		}
+		more, err := measurements[name](ctx, s)
 		if err != nil {
 			return err
 		}

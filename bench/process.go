@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/keyring"
 	"postern/internal/pki"
 	"postern/internal/server"
 )
@@ -158,6 +159,8 @@ type bareOrder struct {
 	Body   []byte
 	Cert   [][]byte
 	Key    []byte // PKCS #8
+	// Crypto is carried out before each answer; nil for nothing.
+	Crypto *cryptoOrder
 }
 
 // startBare starts the bare handler with the bytes that postern answers.
@@ -196,13 +199,26 @@ func serveBare(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var held *keyring.Key
+	if order.Crypto != nil {
+		if held, err = keyring.Open(order.Crypto.Material); err != nil {
+			return err
+		}
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	srv := &http.Server{TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12,
 		Certificates: []tls.Certificate{{Certificate: order.Cert, PrivateKey: key}}},
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if held != nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if _, err := order.Crypto.do(held); err != nil {
+					http.Error(w, err.Error(), http.StatusInternalServerError)
+					return
+				}
+			}
 			h := w.Header()
 			for name, values := range order.Header {
 				h[name] = values
