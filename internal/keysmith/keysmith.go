@@ -97,7 +97,7 @@ func Family(kty string) string {
 func InHardware(kty string) bool { return strings.HasSuffix(kty, Hardware) }
 
 // Spec is which key to make. What the type has no use for is ignored:
-// clients send it.
+// clients send it (cosign asks for an EC key of 2048 bits).
 func (r *Request) Spec() (keyring.Spec, error) {
 	s := keyring.Spec{Type: Family(r.Type)}
 	switch s.Type {
@@ -115,8 +115,6 @@ func (r *Request) Spec() (keyring.Spec, error) {
 			s.Curve = keyring.P384
 		case r.Size == 521:
 			s.Curve = keyring.P521
-		case r.Size != 0 && r.Size != 256:
-			return s, &keyring.Invalid{Property: "key_size", Reason: "is not the size of a curve: 256, 384 or 521"}
 		}
 	default:
 		return s, Type

@@ -31,7 +31,7 @@ func TestSpec(t *testing.T) {
 		{Request{Type: "EC"}, keyring.Spec{Type: "EC", Curve: "P-256"}, ""},
 		{Request{Type: "EC-HSM", Size: 521}, keyring.Spec{Type: "EC", Curve: "P-521"}, ""},
 		{Request{Type: "EC", Size: 256, Curve: "P-256K"}, keyring.Spec{Type: "EC", Curve: "P-256K"}, ""},
-		{Request{Type: "EC", Size: 2048}, keyring.Spec{}, "keyring: key_size is not the size of a curve: 256, 384 or 521"},
+		{Request{Type: "EC", Size: 2048}, keyring.Spec{Type: "EC", Curve: "P-256"}, ""},
 		{Request{Type: "oct"}, keyring.Spec{}, "keysmith: no such type of key"},
 		{Request{Type: "oct-HSM"}, keyring.Spec{}, "keysmith: no such type of key"},
 		{Request{Type: "RSA-HSM-HSM"}, keyring.Spec{}, "keysmith: no such type of key"},
