@@ -22,11 +22,13 @@ CHECKS := 'go vet: .ci/check vet' 'gofmt: .ci/check gofmt' \
 TESTS := 'build: $(MAKE) --no-print-directory build' \
 	'product: go test -json ./...' \
 	'races: .ci/races $(RACY)' \
-	'clients: POSTERN_BIN=$$PWD/bin/postern go -C conformance test -json -count 1 -timeout 30m ./...'
+	'clients: POSTERN_BIN=$$PWD/bin/postern go -C conformance test -json -count 1 -timeout 30m ./...' \
+	'libraries: POSTERN_BIN=$$PWD/bin/postern go -C conformance/ecosystem test -json -count 1 -timeout 30m ./libraries/...'
+PROGRAMS := 'programs: POSTERN_BIN=$$PWD/bin/postern go -C conformance/ecosystem test -json -count 1 -timeout 120m ./programs/...'
 
 export STATICCHECK GOVULNCHECK FUZZTIME
 
-.PHONY: build run test test-fast bench fuzz check ci tidy clean
+.PHONY: build run test test-fast test-ecosystem bench fuzz check ci tidy clean
 
 # Builds bin/postern.
 build:
@@ -45,6 +47,11 @@ test: bin/tally
 # Runs the product's own tests.
 test-fast: bin/tally
 	@bin/tally 'product: go test -json ./...'
+
+# Runs sops, cosign and vals, which are built into the cache the first time:
+# ten minutes or more.
+test-ecosystem: build bin/tally
+	@bin/tally $(PROGRAMS)
 
 # Measures: the table of ratios, the packages' benchmarks, and a thousand
 # rounds of kill -9.
@@ -66,7 +73,8 @@ check: bin/tally
 ci: bin/tally
 	@bin/tally $(CHECKS) $(TESTS)
 
-# Brings both modules' files up to date.
+# Brings the files of two modules up to date. The third, conformance/ecosystem,
+# is kept by go get: tidy wants modules that others need for their tests.
 tidy:
 	@go mod tidy
 	@go -C conformance mod tidy
