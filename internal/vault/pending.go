@@ -224,11 +224,9 @@ func (t trio) reserve(ctx context.Context, tx *store.Tx, name, id string, p *Pen
 		if taken {
 			return Object{}, Exists
 		}
-		if _, _, taken, err = c.readDeleted(ctx, fold(name)); err != nil {
+		// What is left of a certificate whose time has come goes with it.
+		if err := c.claim(ctx, tx, fold(name)); err != nil {
 			return Object{}, err
-		}
-		if taken {
-			return Object{}, IsDeleted
 		}
 	}
 	return t.certificates.addIn(ctx, tx, name, addition{operation: "create", version: Version{ID: id, Tags: p.Tags}, policy: &policy})
