@@ -23,7 +23,8 @@ type certificateBundle struct {
 }
 
 // appendCertificate writes the properties in the service's order (recorded
-// answers). A version that was not issued yet has no key, secret or
+// answers; an item has an empty subject there, and only a deleted one says how
+// it can be recovered). A version that was not issued yet has no key, secret or
 // thumbprint.
 func (x *exchange) appendCertificate(b []byte, c certificateBundle) ([]byte, error) {
 	o, v := c.object, &c.object.Version
@@ -52,10 +53,14 @@ func (x *exchange) appendCertificate(b []byte, c certificateBundle) ([]byte, err
 			b = append(b, '"')
 		}
 	}
-	b = x.appendAttributes(append(b, `,"attributes":`...), v)
+	b = append(b, `,"attributes":`...)
+	if c.item && !c.deleted {
+		return append(appendTags(append(appendDates(b, v), '}'), v.Tags), `,"subject":""}`...), nil
+	}
+	b = x.appendAttributes(b, v)
 	b = appendTags(b, v.Tags)
 	if c.item {
-		return append(b, '}'), nil
+		return append(b, `,"subject":""}`...), nil
 	}
 	if o.Policy != "" {
 		var err error

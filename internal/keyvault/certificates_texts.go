@@ -68,6 +68,9 @@ func unreadable(value string, why *issuance.Invalid) error {
 // certificateFault puts what went wrong with a certificate into the
 // service's words; nil for what is not about one.
 func (x *exchange) certificateFault(err error) *fault.Error {
+	if said := new(fault.Error); errors.As(err, &said) {
+		return said
+	}
 	if invalid := new(issuance.Invalid); errors.As(err, &invalid) {
 		return invalidProperty(invalid.Property, invalid.Reason).WithHint(invalid.Hint)
 	}

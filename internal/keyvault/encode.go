@@ -122,6 +122,19 @@ func appendTags(b []byte, tags []vault.Tag) []byte {
 // appendAttributes writes the attributes (spec: SecretAttributes).
 // recoverableDays came with 7.1 (recorded answers).
 func (x *exchange) appendAttributes(b []byte, v *vault.Version) []byte {
+	b = appendDates(b, v)
+	terms := x.grant.Terms()
+	b = append(append(b, `,"recoveryLevel":"`...), terms.RecoveryLevel()...)
+	b = append(b, '"')
+	if x.api >= api71 {
+		b = strconv.AppendInt(append(b, `,"recoverableDays":`...), int64(terms.RetentionDays), 10)
+	}
+	return append(b, '}')
+}
+
+// appendDates writes the attributes that do not depend on the vault, without
+// the brace at their end.
+func appendDates(b []byte, v *vault.Version) []byte {
 	b = strconv.AppendBool(append(b, `{"enabled":`...), v.Enabled)
 	if v.NotBefore.Known {
 		b = strconv.AppendInt(append(b, `,"nbf":`...), v.NotBefore.Unix, 10)
@@ -130,12 +143,5 @@ func (x *exchange) appendAttributes(b []byte, v *vault.Version) []byte {
 		b = strconv.AppendInt(append(b, `,"exp":`...), v.Expires.Unix, 10)
 	}
 	b = strconv.AppendInt(append(b, `,"created":`...), v.Created, 10)
-	b = strconv.AppendInt(append(b, `,"updated":`...), v.Updated, 10)
-	terms := x.grant.Terms()
-	b = append(append(b, `,"recoveryLevel":"`...), terms.RecoveryLevel()...)
-	b = append(b, '"')
-	if x.api >= api71 {
-		b = strconv.AppendInt(append(b, `,"recoverableDays":`...), int64(terms.RetentionDays), 10)
-	}
-	return append(b, '}')
+	return strconv.AppendInt(append(b, `,"updated":`...), v.Updated, 10)
 }

@@ -290,7 +290,8 @@ func (k *Keys) List(ctx context.Context, after string, limit int) (KeyPage, erro
 // ListDeleted is one page of the deleted keys (spec: GetDeletedKeys).
 func (k *Keys) ListDeleted(ctx context.Context, after string, limit int) (KeyPage, error) {
 	c := k.collection()
-	return keyPage(c.list(ctx, c.deletedKey(""), after, limit))
+	p, err := c.list(ctx, c.deletedKey(""), after, limit)
+	return keyPage(p.unmanaged(), err)
 }
 
 // Versions is one page of the versions of a key (spec: GetKeyVersions).

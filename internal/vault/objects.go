@@ -411,6 +411,14 @@ func (c *collection) versions(ctx context.Context, name, after string, limit int
 	return page, nil
 }
 
+// unmanaged is the page without what was deleted with its certificate: it is
+// not among the deleted of its own kind, though it is there for who asks for
+// it by its name (reported of the service).
+func (p Page) unmanaged() Page {
+	p.Objects = slices.DeleteFunc(p.Objects, func(o Object) bool { return o.Version.Managed })
+	return p
+}
+
 // withoutValues is the page as clients may have it.
 func (p Page) withoutValues() Page {
 	for i := range p.Objects {

@@ -156,7 +156,7 @@ func (s *Secrets) List(ctx context.Context, after string, limit int) (Page, erro
 func (s *Secrets) ListDeleted(ctx context.Context, after string, limit int) (Page, error) {
 	c := s.collection()
 	p, err := c.list(ctx, c.deletedKey(""), after, limit)
-	return p.withoutValues(), err
+	return p.unmanaged().withoutValues(), err
 }
 
 // Versions is one page of the versions of a secret (spec:
