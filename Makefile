@@ -14,7 +14,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 # The packages whose tests are also run under the race detector: those that
 # hold locks, goroutines or atomic pointers.
 RACY := ./internal/admission/... ./internal/entra/... ./internal/estate/... ./internal/journal/... \
-	./internal/dns/... ./internal/perimeter/... ./internal/server/... ./internal/store/... ./internal/connect/... ./internal/vantage/... ./internal/throttle/... ./internal/upkeep/... ./internal/enrollment/... ./internal/keyring/...
+	./internal/dns/... ./internal/perimeter/... ./internal/server/... ./internal/store/... ./internal/connect/... ./internal/vantage/... ./internal/throttle/... ./internal/upkeep/... ./internal/enrollment/... ./internal/keyring/... ./internal/issuance/acme/...
 
 # What is checked and what is run: a name and a command each, for bin/tally.
 CHECKS := 'go vet: .ci/check vet' 'gofmt: .ci/check gofmt' \

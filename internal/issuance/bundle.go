@@ -23,7 +23,8 @@ type Bundle struct {
 	// Chain are the others: the one that vouches for the leaf first, then the
 	// one that vouches for that, then what belongs nowhere.
 	Chain []*x509.Certificate
-	// Given are all of them in the order in which they came.
+	// Given are all of them in the order in which they came; none for a
+	// certificate that was signed here.
 	Given []*x509.Certificate
 	// ContentType is the form in which they came; "" for a merge.
 	ContentType string
@@ -132,7 +133,7 @@ func checkKey(property string, key any) (crypto.Signer, error) {
 // behind it; in PKCS#12 the leaf is first in any case.
 func (b *Bundle) Secret(contentType string, exportable, preserveOrder bool) (value, kind string, err error) {
 	all := append([]*x509.Certificate{b.Leaf}, b.Chain...)
-	if preserveOrder {
+	if preserveOrder && len(b.Given) > 0 {
 		all = b.Given
 	}
 	key := b.Key

@@ -166,6 +166,21 @@ func TestConvertIsRefused(t *testing.T) {
 	}
 }
 
+// TestSecretOfSelfSigned: there is no order to preserve.
+func TestSecretOfSelfSigned(t *testing.T) {
+	key := ecKey(t)
+	leaf := selfSigned(t, complete(t, `{"x509_props":{"subject":"CN=Leaf"}}`), key, start)
+	for _, kind := range []string{PKCS12, PEM} {
+		value, _, err := (&Bundle{Key: key, Leaf: leaf}).Secret(kind, true, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, private := inside(t, value, kind); cmp.Diff([]string{"Leaf"}, got) != "" || !private {
+			t.Errorf("Secret(%s) holds %v, a key: %v, want the leaf and its key", kind, got, private)
+		}
+	}
+}
+
 // TestCrossSigned: two authorities of one name; the key identifier tells
 // which one it is.
 func TestCrossSigned(t *testing.T) {
