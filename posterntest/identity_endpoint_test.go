@@ -187,6 +187,30 @@ func TestMachineReadsSecret(t *testing.T) {
 	}
 }
 
+// TestIdentityLog: the log tells for which workload, from where and for what
+// a token was issued or refused, and nothing of the token.
+func TestIdentityLog(t *testing.T) {
+	var log lockedLog
+	p := Start(t, WithIdentity(), WithLog(&log))
+	vm := p.workload(machines+"vm", "127.8.0.1")
+	_, answer, _ := p.ask("127.8.0.1", imds+"?api-version=2018-02-01&resource=https://vault.azure.net", map[string]string{"Metadata": "true"})
+	p.ask("127.8.0.9", imds+"?api-version=2018-02-01&resource=https://elsewhere.example", map[string]string{"Metadata": "true"})
+	text := log.text()
+	for _, want := range []string{
+		`msg="identity token issued" from=127.8.0.1:`, ` workload=` + p.id(machines+"vm") + ` audience=https://vault.azure.net principal=` + vm.Identity.PrincipalID + ` app=`,
+		`msg="identity token refused" from=127.8.0.9:`, ` workload="" audience=https://elsewhere.example why="Identity not found"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log does not have %s:\n%s", want, text)
+		}
+	}
+	for _, part := range strings.Split(answer["access_token"].(string), ".") {
+		if strings.Contains(text, part) {
+			t.Error("the log holds a part of the token")
+		}
+	}
+}
+
 // TestAddressesAreOnesOwn: no two workloads are at one address.
 func TestAddressesAreOnesOwn(t *testing.T) {
 	p := Start(t)

@@ -30,7 +30,7 @@ func (e *endpoint) appService(w http.ResponseWriter, r *http.Request) {
 		refuse(&problem{status: http.StatusBadRequest, text: "The query is not valid: api-version is 2019-08-01, and no parameter comes twice"})
 		return
 	}
-	g, failed := e.issue(s, res, q)
+	g, failed := e.issue(r, s, res, q)
 	if failed != nil {
 		refuse(failed)
 		return

@@ -121,14 +121,32 @@ var (
 type grant struct {
 	token, resource string
 	expires         time.Time
-	app             string
+	object, app     string
 }
 
 // maxResource bounds what a token is asked for.
 const maxResource = 1024
 
-// issue issues a token to a workload.
-func (e *endpoint) issue(s *estate.Snapshot, res *estate.Resource, q url.Values) (*grant, *problem) {
+// issue issues a token to a workload, and logs for whom it was or why there
+// is none; of the token itself, nothing.
+func (e *endpoint) issue(r *http.Request, s *estate.Snapshot, res *estate.Resource, q url.Values) (*grant, *problem) {
+	g, failed := e.grant(s, res, q)
+	where := []any{"from", r.RemoteAddr, "workload", ""}
+	if res != nil {
+		where[3] = res.ID
+	}
+	if failed != nil {
+		e.Log.Info("identity token refused", append(where, "audience", clip(q.Get("resource")), "why", failed.text)...)
+		return nil, failed
+	}
+	e.Log.Info("identity token issued", append(where, "audience", g.resource, "principal", g.object, "app", g.app)...)
+	return g, nil
+}
+
+// clip bounds what of a client's text goes into the log.
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 256)], "") }
+
+func (e *endpoint) grant(s *estate.Snapshot, res *estate.Resource, q url.Values) (*grant, *problem) {
 	audience := q.Get("resource")
 	switch {
 	case audience == "":
@@ -150,7 +168,7 @@ func (e *endpoint) issue(s *estate.Snapshot, res *estate.Resource, q url.Values)
 		e.Log.Error("identity endpoint", "resource", res.ID, "error", err)
 		return nil, errInternal
 	}
-	return &grant{token, audience, expires, p.App.String()}, nil
+	return &grant{token, audience, expires, p.Object.String(), p.App.String()}, nil
 }
 
 // choose finds the identity that a request names among those of its
@@ -245,7 +263,7 @@ func (e *endpoint) metadata(w http.ResponseWriter, r *http.Request) {
 	if arc && !e.Arc.proven(w, r, res.ID) {
 		return
 	}
-	g, failed := e.issue(s, res, q)
+	g, failed := e.issue(r, s, res, q)
 	if failed != nil {
 		refuse(failed)
 		return
