@@ -195,6 +195,9 @@ func (s *Certificates) Update(ctx context.Context, name, version string, p Certi
 	if err := checkCertificate("", p.Tags, nil); err != nil {
 		return Object{}, CertificateContent{}, err
 	}
+	if p.Policy != nil && version == "" && p.Enabled == Unset && !p.NotBefore.Known && !p.Expires.Known && p.Tags == nil {
+		return certificateOf(s.setPolicy(ctx, name, p.Policy))
+	}
 	t := s.trio()
 	var made Object
 	err := t.certificates.change(ctx, func(tx *store.Tx) (err error) {
@@ -210,14 +213,9 @@ func (s *Certificates) Update(ctx context.Context, name, version string, p Certi
 // dates, and stays disabled.
 func (t trio) patch(ctx context.Context, tx *store.Tx, o *Object, p *CertificatePatch) error {
 	if p.Policy != nil {
-		policy, err := p.Policy(o.Policy)
-		if err == nil {
-			err = checkCertificate("", nil, policy)
-		}
-		if err != nil {
+		if err := o.becomes(p.Policy); err != nil {
 			return err
 		}
-		o.Policy = string(policy)
 	}
 	if t.certificates.hollow(o) {
 		o.Version.patch(Unset, Stamp{}, Stamp{}, p.Tags)
@@ -240,31 +238,31 @@ func (t trio) patch(ctx context.Context, tx *store.Tx, o *Object, p *Certificate
 	return err
 }
 
-// Policy reads the policy of a certificate in JSON (spec:
-// GetCertificatePolicy).
-func (s *Certificates) Policy(ctx context.Context, name string) (Object, error) {
-	o, err := s.of(kindCertificates).get(ctx, name, "")
-	o.Version.Value = ""
-	return o, err
-}
-
-// SetPolicy replaces the policy of a certificate by what fn makes of it
-// (spec: UpdateCertificatePolicy).
-func (s *Certificates) SetPolicy(ctx context.Context, name string, fn func(policy string) (string, error)) (Object, error) {
+// setPolicy changes the policy alone: neither a version nor the key and the
+// secret are touched by it.
+func (s *Certificates) setPolicy(ctx context.Context, name string, fn func(kept string) ([]byte, error)) (Object, error) {
 	c := s.of(kindCertificates)
-	o, err := c.adjust(ctx, "policy", name, func(_ *store.Tx, o *Object) (err error) {
-		if o.Policy, err = fn(o.Policy); err != nil {
-			return err
-		}
-		if err := checkCertificate("", nil, []byte(o.Policy)); err != nil || c.terms.Judge == nil || c.hollow(o) {
+	return c.adjust(ctx, "policy", name, func(_ *store.Tx, o *Object) error {
+		if err := o.becomes(fn); err != nil || c.terms.Judge == nil || c.hollow(o) {
 			return err
 		}
 		_, key, err := keyOf(s.of(kindKeys).get(ctx, o.Name, o.Version.ID))
 		c.pair = &key
 		return err
 	})
-	o.Version.Value = ""
-	return o, err
+}
+
+// becomes replaces the policy of a certificate by what fn makes of it.
+func (o *Object) becomes(fn func(kept string) ([]byte, error)) error {
+	policy, err := fn(o.Policy)
+	if err == nil {
+		err = checkCertificate("", nil, policy)
+	}
+	if err != nil {
+		return err
+	}
+	o.Policy = string(policy)
+	return nil
 }
 
 // each runs a step for the certificate and then, when it has them, for its

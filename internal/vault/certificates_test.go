@@ -167,7 +167,7 @@ func TestCertificateRefusals(t *testing.T) {
 		{"get nothing", only2(c.Get(ctx, "none", "")), NotFound},
 		{"get an unknown version", only2(c.Get(ctx, "live", strings.Repeat("0", 32))), NotFound},
 		{"update nothing", only2(c.Update(ctx, "none", "", CertificatePatch{})), NotFound},
-		{"set the policy of nothing", only(c.SetPolicy(ctx, "none", func(p string) (string, error) { return p, nil })), NotFound},
+		{"set the policy of nothing", only2(c.Update(ctx, "none", "", CertificatePatch{Policy: becomes("p")})), NotFound},
 		{"delete nothing", only2(c.Delete(ctx, "none")), NotFound},
 		{"recover a live one", only2(c.Recover(ctx, "live")), NotDeleted},
 		{"purge a live one", c.Purge(ctx, "live"), NotDeleted},
@@ -336,22 +336,28 @@ func TestPending(t *testing.T) {
 	}
 }
 
-func TestSetCertificatePolicy(t *testing.T) {
+// TestCertificatePolicy: a change of the policy alone leaves the versions as
+// they are.
+func TestCertificatePolicy(t *testing.T) {
 	r := newRig()
 	ctx := t.Context()
 	in := someCertificate("1")
 	in.Policy = []byte("old")
-	_ = must2(r.certificates().Import(ctx, "a", in))
-	o, err := r.certificates().SetPolicy(ctx, "A", func(p string) (string, error) { return p + " new", nil })
-	if err != nil || o.Policy != "old new" || o.Version.Value != "" {
-		t.Errorf("SetPolicy = %+v, %v", o, err)
-	}
-	if o := must(r.certificates().Policy(ctx, "a")); o.Policy != "old new" || o.Version.Value != "" {
-		t.Errorf("Policy = %+v", o)
+	made := must2(r.certificates().Import(ctx, "a", in))
+	r.Now = r.Now.AddDate(0, 0, 1)
+	o, x, err := r.certificates().Update(ctx, "A", "", CertificatePatch{Policy: func(p string) ([]byte, error) { return []byte(p + " new"), nil }})
+	if err != nil || o.Policy != "old new" || !cmp.Equal(o.Version, made.Version) || string(x.CER) != "cer 1" {
+		t.Errorf("Update = %+v, %+v, %v", o, x, err)
 	}
 	refusal := errors.New("no")
-	if _, err := r.certificates().SetPolicy(ctx, "a", func(string) (string, error) { return "", refusal }); !errors.Is(err, refusal) {
-		t.Errorf("SetPolicy whose fn refuses = %v, want %v", err, refusal)
+	no := func(string) ([]byte, error) { return nil, refusal }
+	for _, p := range []CertificatePatch{{Policy: no}, {Policy: no, Enabled: No}} {
+		if _, _, err := r.certificates().Update(ctx, "a", "", p); !errors.Is(err, refusal) {
+			t.Errorf("Update whose policy is refused = %v, want %v", err, refusal)
+		}
+	}
+	if _, _, err := r.certificates().Update(ctx, "a", "", CertificatePatch{Policy: becomes(strings.Repeat("x", maxPolicy+1))}); err == nil {
+		t.Error("Update with a policy too large works")
 	}
 	if k, err := r.certificates().PrivateKey(ctx, "a", ""); err != nil || string(k.Material) != "key 1" {
 		t.Errorf("PrivateKey = %+v, %v", k, err)

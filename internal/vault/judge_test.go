@@ -65,6 +65,10 @@ func TestJudge(t *testing.T) {
 			return only2(r.certificates().Update(ctx, "cert", "", CertificatePatch{Enabled: No, Policy: becomes("q")}))
 		},
 			[]Proposal{{Kind: "certificates", Operation: "update", Name: "cert", Version: Version{ContentType: in.SecretContentType, Tags: in.Tags}, Key: &pairs, Certificate: leaf, Policy: "q"}}},
+		{"set a certificate's policy", func(r *rig) error {
+			return only2(r.certificates().Update(ctx, "cert", "", CertificatePatch{Policy: becomes("q")}))
+		},
+			[]Proposal{{Kind: "certificates", Operation: "policy", Name: "cert", Version: Version{Enabled: true, ContentType: in.SecretContentType, Tags: in.Tags}, Key: &pairs, Certificate: leaf, Policy: "q"}}},
 		{"recover a certificate", func(r *rig) error { return only2(r.certificates().Recover(ctx, "gone-cert")) },
 			[]Proposal{{Kind: "certificates", Operation: "recover", Name: "gone-cert", Version: Version{Enabled: true, ContentType: in.SecretContentType, Tags: in.Tags}, Key: &pairs, Certificate: leaf, Policy: "policy"}}},
 		{"restore a certificate", func(r *rig) error { return only2(r.certificates().Restore(ctx, certificateBlob)) },
