@@ -29,7 +29,7 @@ type order struct {
 
 // issuer is postern's side, with an empty responder, as after a start.
 func (a *authority) issuer() *acme.Issuer {
-	i := &acme.Issuer{Directory: "https://" + a.address + "/dir", Roots: a.roots, AgreeTerms: true, Responder: &acme.Responder{}}
+	i := &acme.Issuer{Directory: "https://" + a.address + "/dir", Roots: a.roots, AgreeTerms: true, Hosts: []string{"*"}, Responder: &acme.Responder{}}
 	var h http.Handler = i.Responder
 	a.handler.Store(&h)
 	return i

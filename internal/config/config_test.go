@@ -61,6 +61,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"log: {format: xml}", "log.format"},
 		{"certificates: {acme: {directory: 'http://ca.test/dir', challenge: '0.0.0.0:80'}}", "not an https URL"},
 		{"certificates: {acme: {directory: 'https://ca.test/dir'}}", "needs a listener"},
+		{"certificates: {acme: {directory: 'https://ca.test/dir', challenge: '0.0.0.0:80'}}", "certificates.acme.hosts"},
 		{"certificates: {acme: {challenge: here}}", "certificates.acme.challenge"},
 		{"certificates: {acme: {terms: yes}}", "terms"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/enrollment"
 	"postern/internal/issuance/acme"
+	"postern/internal/names"
 )
 
 // openCertificates makes the desk where certificates are applied for, with
@@ -25,7 +26,7 @@ func (s *Server) openCertificates(ctx context.Context) error {
 		}
 		s.responder = &acme.Responder{Now: s.options.Now}
 		providers["acme"] = &acme.Issuer{Directory: a.Directory, Roots: roots, AgreeTerms: a.Terms == config.TermsAccepted,
-			Responder: s.responder, Now: s.options.Now}
+			Hosts: a.Hosts, Served: func(host string) bool { return s.names.Resolve(host).Plane != names.None }, Responder: s.responder, Now: s.options.Now}
 		var lc net.ListenConfig
 		if s.challengeAt, err = lc.Listen(ctx, "tcp", a.Challenge); err != nil {
 			return fmt.Errorf("listening: %w", err)

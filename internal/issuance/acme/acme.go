@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,15 @@ type Issuer struct {
 	// AgreeTerms says that the operator agrees to the authority's terms of
 	// service. Without it an authority that has terms registers nobody.
 	AgreeTerms bool
+	// Hosts are those that certificates may be asked for: contoso.com is
+	// itself, *.contoso.com what is below it, * every host. An address is
+	// listed as it is. What is not listed is refused: whoever may create
+	// certificates in a vault could otherwise have one for any name that
+	// leads to this server.
+	Hosts []string
+	// Served reports whether the server itself answers by a name. Such a name
+	// is never certified for a vault, whatever Hosts says. Nil is none.
+	Served func(host string) bool
 	// Responder answers the authority's challenges.
 	Responder *Responder
 	// Now is the clock; nil is the system's.
@@ -177,7 +187,27 @@ func (a *Issuer) Begin(account Account, csr []byte) (state []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, n := range names {
+		if err := a.allows(n); err != nil {
+			return nil, err
+		}
+	}
 	return (&issuance{Account: account, Names: names, Deadline: a.now().Add(patience).Unix()}).encode()
+}
+
+// allows reports whether a name may be certified.
+func (a *Issuer) allows(n identifier) error {
+	name := n.DNS + n.Address
+	listed := slices.ContainsFunc(a.Hosts, func(h string) bool {
+		h = strings.ToLower(h)
+		below, any := strings.CutPrefix(h, "*.")
+		return h == "*" || h == name || any && n.DNS != "" && strings.HasSuffix(name, "."+below)
+	})
+	if !listed || a.Served != nil && a.Served(name) {
+		return refused("The operator of this server does not let %s be certified.", name).
+			hinted("ask the operator to list the host in certificates.acme.hosts; names of the server itself are never certified")
+	}
+	return nil
 }
 
 // Poll takes an issuance as far as it goes: it registers the account, orders,

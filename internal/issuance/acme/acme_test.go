@@ -82,17 +82,46 @@ func TestBeginRefuses(t *testing.T) {
 		{"no mailbox", Account{Key: key, Contacts: []string{"nobody"}}, common("a.com"), "not an e-mail address"},
 		{"a parameter", Account{Key: key, Contacts: []string{"a@b?subject=x"}}, common("a.com"), "not an e-mail address"},
 	} {
-		_, err := new(Issuer).Begin(c.account, request(t, c.r))
+		_, err := anybody().Begin(c.account, request(t, c.r))
 		var end *Refused
 		if !errors.As(err, &end) || !strings.Contains(end.Reason, c.reason) || end.Hint == "" {
 			t.Errorf("%s: Begin = %v, want a refusal that says %q and has a hint", c.name, err, c.reason)
 		}
 	}
-	if _, err := new(Issuer).Begin(Account{Key: []byte("x")}, request(t, common("a.com"))); err == nil {
+	if _, err := anybody().Begin(Account{Key: []byte("x")}, request(t, common("a.com"))); err == nil {
 		t.Errorf("Begin with a damaged key = nil, want an error")
 	}
-	if _, err := new(Issuer).Begin(good, []byte("x")); err == nil {
+	if _, err := anybody().Begin(good, []byte("x")); err == nil {
 		t.Errorf("Begin with a damaged request = nil, want an error")
+	}
+}
+
+// anybody is an issuer that lets every host be certified.
+func anybody() *Issuer { return &Issuer{Hosts: []string{"*"}} }
+
+// TestHosts: what may be certified, and what may not.
+func TestHosts(t *testing.T) {
+	key, err := NewAccountKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := func(h string) bool { return strings.HasSuffix(h, ".vault.contoso.com") }
+	for _, c := range []struct {
+		hosts   []string
+		name    string
+		allowed bool
+	}{
+		{nil, "contoso.com", false}, {[]string{"contoso.com"}, "contoso.com", true}, {[]string{"contoso.com"}, "www.contoso.com", false},
+		{[]string{"*.Contoso.com"}, "a.www.contoso.com", true}, {[]string{"*.contoso.com"}, "contoso.com", false}, {[]string{"*.contoso.com"}, "xcontoso.com", false},
+		{[]string{"*"}, "contoso.com", true}, {[]string{"*"}, "my.vault.contoso.com", false}, {[]string{"*.contoso.com"}, "my.vault.contoso.com", false},
+		{[]string{"*"}, "192.0.2.1", true}, {[]string{"192.0.2.1"}, "192.0.2.1", true}, {[]string{"*.2.1"}, "192.0.2.1", false}, {[]string{""}, "contoso.com", false},
+	} {
+		i := &Issuer{Hosts: c.hosts, Served: served}
+		_, err := i.Begin(Account{Key: key}, request(t, common(c.name)))
+		var end *Refused
+		if (err == nil) != c.allowed || err != nil && (!errors.As(err, &end) || !strings.Contains(end.Reason, c.name) || end.Hint == "") {
+			t.Errorf("Begin for %s where %v are listed = %v, want it allowed: %v", c.name, c.hosts, err, c.allowed)
+		}
 	}
 }
 
@@ -109,7 +138,7 @@ func TestBindings(t *testing.T) {
 // TestDeadline: an issuance is not polled for ever.
 func TestDeadline(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	i := &Issuer{Directory: "https://127.0.0.1:1/", Responder: new(Responder), Now: func() time.Time { return now }}
+	i := &Issuer{Directory: "https://127.0.0.1:1/", Hosts: []string{"*"}, Responder: new(Responder), Now: func() time.Time { return now }}
 	key, err := NewAccountKey()
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +216,7 @@ func TestDirectoryLeadsElsewhere(t *testing.T) {
 	defer authority.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.Certificate())
-	i := &Issuer{Directory: authority.URL, Roots: roots, Responder: new(Responder)}
+	i := &Issuer{Directory: authority.URL, Hosts: []string{"a.com"}, Roots: roots, Responder: new(Responder)}
 	key, err := NewAccountKey()
 	if err != nil {
 		t.Fatal(err)
