@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -174,7 +175,7 @@ func (c *caller) ask(method, url, token string, header http.Header) (answer, err
 // finds the address of that listener.
 func start(t testing.TB, balancers string) (p *posterntest.Postern, hops string) {
 	t.Helper()
-	p = posterntest.Start(t, posterntest.WithSetting("perimeter.proxyListen", "127.0.0.1:0"),
+	p = posterntest.Start(t, posterntest.WithIdentity(), posterntest.WithSetting("perimeter.proxyListen", "127.0.0.1:0"),
 		posterntest.WithSetting("perimeter.balancers", balancers), posterntest.WithSetting("perimeter.endpoints", "off"))
 	info, err := server.ReadInfo(p.Data)
 	if err != nil {
@@ -205,6 +206,42 @@ func assign(t testing.TB, p *posterntest.Postern, kv posterntest.Vault, n int, w
 	arm(t, p, http.MethodPut, fmt.Sprintf("%s/providers/Microsoft.Authorization/roleAssignments/00000000-0000-4000-8000-%012d", kv.ID, n), "?api-version=2022-04-01",
 		object{"properties": object{"principalId": who.ObjectID, "principalType": "ServicePrincipal",
 			"roleDefinitionId": "/subscriptions/" + p.SubscriptionID + "/providers/Microsoft.Authorization/roleDefinitions/" + administrator}})
+}
+
+// managed makes a machine whose own identity holds the role, and asks for a
+// token of it where the machine is.
+func managed(t testing.TB, p *posterntest.Postern, kv posterntest.Vault) (token string) {
+	t.Helper()
+	const at = "127.0.0.9"
+	id := "/subscriptions/" + p.SubscriptionID + "/resourceGroups/" + posterntest.Group + "/providers/Microsoft.Compute/virtualMachines/vm"
+	var made struct {
+		Identity struct {
+			PrincipalID string `json:"principalId"`
+		} `json:"identity"`
+	}
+	if err := json.Unmarshal(arm(t, p, http.MethodPut, id, "?api-version=2024-11-01", object{"location": "eastus", "identity": object{"type": "SystemAssigned"},
+		"properties": object{"postern": object{"addresses": []string{at}}}}), &made); err != nil {
+		t.Fatal(err)
+	}
+	assign(t, p, kv, 2, posterntest.Principal{ObjectID: made.Identity.PrincipalID})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(at)}}).DialContext}}
+	r, err := http.NewRequest(http.MethodGet, p.Identity()+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+url.QueryEscape(vaultResource(kv)), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Metadata", "true")
+	got, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(got.Body).Decode(&answer); err != nil || answer.Token == "" {
+		t.Fatalf("no token of the machine: %d %v", got.StatusCode, err)
+	}
+	return answer.Token
 }
 
 // networkID is the id of a resource of Microsoft.Network in the group.

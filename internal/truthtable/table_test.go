@@ -123,6 +123,9 @@ type who struct {
 	// What holds of the caller: trusted by the table's words, with a right,
 	// without a token.
 	trusted, right, absent bool
+	// subscription is that of the resource which a managed identity belongs
+	// to, as its token says.
+	subscription string
 	// broken is what is answered to a token that is no good, where the
 	// network lets it come that far; "" for one that is.
 	broken string
@@ -134,12 +137,16 @@ var trustedServices = []string{"Azure Backup", "Azure Batch"}
 func callers(t *testing.T, p *posterntest.Postern, kv posterntest.Vault) []who {
 	backup, batch, stranger := p.Service("Azure Backup"), p.Service("Azure Batch"), p.CreatePrincipal("stranger")
 	assign(t, p, kv, 1, backup)
+	machine := managed(t, p, kv)
 	resource := vaultResource(kv)
 	own, theirs, without := p.Token(resource), p.TokenFor(backup.ClientID, backup.Secret, resource), p.TokenFor(batch.ClientID, batch.Secret, resource)
 	nobody := p.TokenFor(stranger.ClientID, stranger.Secret, resource)
 	return []who{
 		{name: "somebody", token: own, right: true},
 		{name: "somebody without a right", token: nobody},
+		{name: "managed identity", token: machine, right: true, subscription: p.SubscriptionID},
+		{name: "managed identity, forged", token: machine[:len(machine)-8] + "AAAAAAAA",
+			broken: "[AggregatedAuthenticationFailure] Error validating token: 'S2S17001'."},
 		{name: "trusted service", token: theirs, certificate: "Azure Backup", trusted: true, right: true},
 		{name: "its identity without proof", token: theirs, right: true},
 		{name: "its identity with another's proof", token: theirs, certificate: "Azure Batch", right: true},
@@ -157,23 +164,32 @@ func callers(t *testing.T, p *posterntest.Postern, kv posterntest.Vault) []who {
 // settings is one configuration.
 type settings struct{ perimeter, rule, public, action, bypass string }
 
-// rules are what a perimeter may let in: by address, by subscription (no
-// caller here proves one), or by being in it.
-var rules = []struct {
+// rule is what a perimeter may let in.
+type rule struct {
 	name string
 	in   object
-}{
-	{"nothing", nil},
-	{"address", object{"direction": "Inbound", "addressPrefixes": []string{"198.51.100.0/24"}}},
-	{"addresses", object{"direction": "Inbound", "addressPrefixes": []string{"198.51.100.0/24", "203.0.113.0/24"}}},
-	{"subscription", object{"direction": "Inbound", "subscriptions": []object{{"id": "/subscriptions/00000000-1111-2222-3333-444444444444"}}}},
+}
+
+// rules are by address, or by the subscription of a managed identity; being
+// in the perimeter needs none.
+func rules(p *posterntest.Postern) []rule {
+	of := func(subscription string) object {
+		return object{"direction": "Inbound", "subscriptions": []object{{"id": "/subscriptions/" + subscription}}}
+	}
+	return []rule{
+		{"nothing", nil},
+		{"address", object{"direction": "Inbound", "addressPrefixes": []string{"198.51.100.0/24"}}},
+		{"addresses", object{"direction": "Inbound", "addressPrefixes": []string{"198.51.100.0/24", "203.0.113.0/24"}}},
+		{p.SubscriptionID, of(p.SubscriptionID)},
+		{"another-subscription", of("00000000-1111-2222-3333-444444444444")},
+	}
 }
 
 // want is what the table says: status, inner code, first line, and the
 // second where it names the address.
 func (s settings) want(at place, by who) answer {
 	v := verdict(at.kind, s.perimeter, s.public, s.action, s.bypass)
-	inside := s.perimeter != "none" && (at.member || at.public &&
+	inside := s.perimeter != "none" && (at.member || by.subscription != "" && s.rule == by.subscription || at.public &&
 		(strings.HasPrefix(s.rule, "address") && strings.HasPrefix(at.address, "198.51.100.") || s.rule == "addresses" && strings.HasPrefix(at.address, "203.0.113.")))
 	switch {
 	case by.absent:
@@ -240,6 +256,7 @@ func TestTable(t *testing.T) {
 		{"id": subnetID(p, "app")}, {"id": subnetID(p, "blind"), "ignoreMissingVnetServiceEndpoint": true}}}})
 	nsp := networkID(p, "networkSecurityPerimeters/nsp")
 	arm(t, p, http.MethodPut, nsp, networkAPI, object{"location": "eastus"})
+	rules := rules(p)
 	for _, rule := range rules {
 		arm(t, p, http.MethodPut, nsp+"/profiles/"+rule.name, networkAPI, object{"properties": object{}})
 		if rule.in != nil {
