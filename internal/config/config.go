@@ -42,6 +42,8 @@ type Config struct {
 	Throttle    Throttle    `yaml:"throttle"`
 	// Issuers is checked by the directory, which knows what it can trust.
 	Issuers []Issuer `yaml:"issuers" reload:"yes" doc:"Foreign issuers whose tokens are accepted, each with issuer (the claim iss), tenant (the GUID it counts as; needed unless it is a tenant of Entra), audiences, keysURL or keysFile (else its provider metadata says), caFile, and claims (names of the claims object, app, tenant, groups, type, user, resource; none reads none): foreign-issuers.md."`
+	// Attestation is checked by the directory, too.
+	Attestation []Attester `yaml:"attestation" reload:"yes" doc:"Attestation authorities: keys are released to environments that one of these has attested, if the key's release policy names it, too. Each with issuer (the claim iss, an https URL), keysURL or keysFile (else its provider metadata says), and caFile: keys.md."`
 	// Certificates has its own listener, for the authority's challenges.
 	Certificates Certificates `yaml:"certificates"`
 	Events       Events       `yaml:"events"`

@@ -19,3 +19,15 @@ type Issuer struct {
 	// type, user, resource.
 	Claims map[string]string `yaml:"claims" json:"claims,omitempty"`
 }
+
+// Attester is an authority that attests environments to which keys can be
+// released. Its fields are those of the list "attestation" in the file.
+type Attester struct {
+	// Issuer is the claim iss of its tokens.
+	Issuer string `yaml:"issuer" json:"issuer"`
+	// KeysURL or KeysFile is its JWK set.
+	KeysURL  string `yaml:"keysURL" json:"keysURL,omitempty"`
+	KeysFile string `yaml:"keysFile" json:"keysFile,omitempty"`
+	// CAFile holds the authorities that vouch for its hosts.
+	CAFile string `yaml:"caFile" json:"caFile,omitempty"`
+}

@@ -111,7 +111,8 @@ type Directory struct {
 	mu    sync.Mutex            // held by the one writer
 	state atomic.Pointer[state] // replaced, never changed
 
-	foreign atomic.Pointer[foreigners] // of TrustIssuers; replaced, never changed
+	foreign   atomic.Pointer[foreigners] // of TrustIssuers; replaced, never changed
+	attesters atomic.Pointer[attesters]  // of TrustAttestation; so, too
 }
 
 // state is all that is known of the directory at one moment.

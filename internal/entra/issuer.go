@@ -174,7 +174,13 @@ func readKeys(text []byte) ([]jose.JSONWebKey, error) {
 	var out []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) != nil || k.Use != "" && k.Use != "sig" {
+		if k.UnmarshalJSON(raw) != nil {
+			var ok bool
+			if k, ok = certified(raw); !ok {
+				continue
+			}
+		}
+		if k.Use != "" && k.Use != "sig" {
 			continue
 		}
 		switch key := k.Key.(type) {

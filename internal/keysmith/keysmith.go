@@ -10,10 +10,12 @@ import (
 	"context"
 	"crypto/rsa"
 	"errors"
+	"mime"
 	"slices"
 	"strings"
 
 	"postern/internal/keyring"
+	"postern/internal/keyring/release"
 	"postern/internal/vault"
 )
 
@@ -139,6 +141,9 @@ func (r *Request) Check(ctx context.Context, keys *vault.Keys, name string, prem
 	case !r.Exportable && r.Release != nil:
 		return PolicySuperfluous
 	}
+	if err := CheckRelease(r.Release); err != nil {
+		return err
+	}
 	_, latest, err := keys.Get(ctx, name, "")
 	switch {
 	case errors.Is(err, vault.NotFound):
@@ -153,6 +158,19 @@ func (r *Request) Check(ctx context.Context, keys *vault.Keys, name string, prem
 		return Immutable
 	}
 	return nil
+}
+
+// CheckRelease refuses a release policy that is not understood, as a
+// *release.Invalid; nil is none.
+func CheckRelease(p *vault.ReleasePolicy) error {
+	if p == nil {
+		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(p.ContentType); err != nil || kind != "application/json" {
+		return &release.Invalid{Path: "contentType", Reason: "is not application/json"}
+	}
+	_, err := release.ParsePolicy(p.Data)
+	return err
 }
 
 // Fixed reports whether a release policy must not be replaced by another

@@ -85,8 +85,11 @@ func add(t *testing.T, keys *vault.Keys, name string, r Request) {
 // TestCheck: which keys a vault can have, and what of a key stays.
 func TestCheck(t *testing.T) {
 	keys := newKeys(t)
-	soft, fixed := &vault.ReleasePolicy{Data: []byte("1")}, &vault.ReleasePolicy{Data: []byte("1"), Immutable: true}
-	other := &vault.ReleasePolicy{Data: []byte("2"), Immutable: true}
+	policy := func(value string, immutable bool) *vault.ReleasePolicy {
+		return &vault.ReleasePolicy{ContentType: ReleaseContentType, Immutable: immutable,
+			Data: []byte(`{"version":"1.0.0","anyOf":[{"authority":"https://a.example","allOf":[{"claim":"c","equals":"` + value + `"}]}]}`)}
+	}
+	soft, fixed, other := policy("1", false), policy("1", true), policy("2", true)
 	add(t, keys, "plain", Request{Type: "EC-HSM"})
 	add(t, keys, "out", Request{Type: "EC-HSM", Exportable: true, Release: soft})
 	add(t, keys, "fixed", Request{Type: "EC-HSM", Exportable: true, Release: fixed})
@@ -121,6 +124,33 @@ func TestCheck(t *testing.T) {
 		if got := tt.request.Check(t.Context(), keys, tt.name, tt.premium); got != tt.want {
 			t.Errorf("Check(%s, premium %v, %+v) = %v, want %v", tt.name, tt.premium, tt.request, got, tt.want)
 		}
+	}
+}
+
+// TestCheckRelease: a policy that is not understood is refused when it is
+// written.
+func TestCheckRelease(t *testing.T) {
+	for _, tt := range []struct {
+		contentType, data string
+		want              string
+	}{
+		{ReleaseContentType, `{"anyOf":[{"authority":"https://a.example","anyOf":[{"claim":"c","equals":"1"}]}]}`, ""},
+		{"application/json", `{"anyOf":[{"authority":"https://a.example","anyOf":[{"claim":"c","equals":"1"}]}]}`, ""},
+		{"text/plain", `{}`, "release: contentType is not application/json"},
+		{"", `{}`, "release: contentType is not application/json"},
+		{ReleaseContentType, ``, "release: the policy is not an object"},
+		{ReleaseContentType, `{}`, "release: the policy names no authority: anyOf is missing"},
+	} {
+		got := ""
+		if err := CheckRelease(&vault.ReleasePolicy{ContentType: tt.contentType, Data: []byte(tt.data)}); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("CheckRelease(%q, %s) = %q, want %q", tt.contentType, tt.data, got, tt.want)
+		}
+	}
+	if err := CheckRelease(nil); err != nil {
+		t.Errorf("CheckRelease(nil) = %v, want nil", err)
 	}
 }
 

@@ -35,8 +35,8 @@ func readBytes(r *reader, to *[]byte) error {
 	return nil
 }
 
-// binary reads a property of bytes and says which one was wrong.
-func binary(r *reader, name string, to *[]byte) error {
+// octets reads a property of bytes and says which one was wrong.
+func octets(r *reader, name string, to *[]byte) error {
 	err := property(name, func() error { return readBytes(r, to) })
 	if err == errBase64 {
 		return badParameter(textNotBase64, "{name}", name)
@@ -124,7 +124,7 @@ func (d *keyDescription) readRelease(r *reader) error {
 		case "immutable":
 			return property(name, func() error { return readFlag(r, &immutable) })
 		case "data":
-			return binary(r, name, &data)
+			return octets(r, name, &data)
 		}
 		return r.skip()
 	})
@@ -232,7 +232,7 @@ func (in *keyImport) readKey(r *reader) error {
 			return property(name, func() error { return readOperations(r, &in.operations) })
 		}
 		if to, ok := numbers[name]; ok {
-			return binary(r, name, to)
+			return octets(r, name, to)
 		}
 		return r.skip()
 	})
@@ -264,11 +264,11 @@ func readKeyOperation(data []byte, digest bool) (*keyOperation, error) {
 		case "alg":
 			return property(name, func() error { return readString(r, &op.algorithm) })
 		case "value":
-			return binary(r, name, &op.value)
+			return octets(r, name, &op.value)
 		case "digest":
-			return binary(r, name, &op.digest)
+			return octets(r, name, &op.digest)
 		case "iv", "aad", "tag":
-			return binary(r, name, &unused)
+			return octets(r, name, &unused)
 		}
 		return r.skip()
 	})
@@ -294,3 +294,34 @@ func readInteger(r *reader, to *int64) error {
 	*to = n
 	return err
 }
+
+// keyRelease is KeyReleaseParameters.
+type keyRelease struct{ target, nonce, enc *string }
+
+// readKeyRelease reads KeyReleaseParameters.
+func readKeyRelease(data []byte) (*keyRelease, error) {
+	p := new(keyRelease)
+	err := readObject(data, func(r *reader, name string) error {
+		switch name {
+		case "target":
+			return property(name, func() error { return readString(r, &p.target) })
+		case "nonce":
+			return property(name, func() error { return readString(r, &p.nonce) })
+		case "enc":
+			return property(name, func() error { return readString(r, &p.enc) })
+		}
+		return r.skip()
+	})
+	switch {
+	case err != nil:
+		return nil, wire(err)
+	case p.target == nil || *p.target == "":
+		return nil, badParameter(textRequired, "{name}", "target")
+	case p.nonce != nil && len(*p.nonce) > maxNonce:
+		return nil, invalidProperty("nonce", "is longer than 1024 bytes")
+	}
+	return p, nil
+}
+
+// maxNonce bounds what of a client's own is repeated in a released key.
+const maxNonce = 1024

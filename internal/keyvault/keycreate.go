@@ -104,13 +104,7 @@ func (x *exchange) checkKey(want *keysmith.Request) error {
 		return badParameter(textExportablePremium)
 	}
 	premium := strings.EqualFold(x.vault.Properties.SKU.Name, "premium")
-	if err := want.Check(x.request.Context(), x.keys(), x.target.name, premium); err != nil {
-		return smith(want.Type, err)
-	}
-	if want.Release == nil {
-		return nil
-	}
-	return x.checkRelease(want.Release)
+	return smith(want.Type, want.Check(x.request.Context(), x.keys(), x.target.name, premium))
 }
 
 // addKey commits a new version and answers with it.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"postern/access"
 )
 
 // inner is the inner code of a refusal.
@@ -185,6 +187,28 @@ func TestKeyBodiesTooLarge(t *testing.T) {
 		}
 		if got := r.do(route.Method, path, strings.Repeat(" ", int(route.Body)+1)); got.status != 413 {
 			t.Errorf("%s %s with too large a body = %d, want 413", route.Method, path, got.status)
+		}
+	}
+}
+
+// TestKeyRoutes: the table has every operation of a vault.
+func TestKeyRoutes(t *testing.T) {
+	seen := map[access.Operation]bool{}
+	for _, route := range keyRoutes {
+		seen[route.Operation] = true
+	}
+	for _, o := range access.Operations() {
+		if o.Info().Kind == access.KindKey && !seen[o] {
+			t.Errorf("no route for %v", o)
+		}
+	}
+	if got := len(keyRoutes); got != 23 {
+		t.Errorf("%d routes of keys, want the 23 of the specification that a vault has", got)
+	}
+	r := newRig(t)
+	for _, tt := range []struct{ method, path string }{{"POST", "/keys/k/rotate"}, {"GET", "/keys/k/rotationpolicy"}, {"PUT", "/keys/k/rotationpolicy"}, {"POST", "/keys/k/v/release"}} {
+		if got := r.send(host, "officer", tt.method, tt.path+"?api-version=7.2", ""); got.status != 400 || !strings.Contains(got.body, "api-version") {
+			t.Errorf("%s %s at 7.2 = %d %s, want 400: it came with 7.3", tt.method, tt.path, got.status, got.body)
 		}
 	}
 }

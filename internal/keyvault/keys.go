@@ -44,6 +44,7 @@ var keyRoutes = []Route{
 	{Method: "POST", Pattern: "/keys/{name}/{version}/unwrapkey", Operation: access.KeyUnwrap, Body: bodyUse, serve: unwrapKey},
 	{Method: "POST", Pattern: "/keys/{name}/{version}/sign", Operation: access.KeySign, Body: bodyUse, serve: sign},
 	{Method: "POST", Pattern: "/keys/{name}/{version}/verify", Operation: access.KeyVerify, Body: bodyUse, serve: verify},
+	{Method: "POST", Pattern: "/keys/{name}/{version}/release", Operation: access.KeyRelease, Since: api73, Body: bodyRelease, serve: releaseKey},
 	{Method: "GET", Pattern: "/deletedkeys", Operation: access.KeyListDeleted, serve: listDeletedKeys},
 	{Method: "GET", Pattern: "/deletedkeys/{name}", Operation: access.KeyGetDeleted, serve: getDeletedKey},
 	{Method: "DELETE", Pattern: "/deletedkeys/{name}", Operation: access.KeyPurge, serve: purgeKey},
@@ -138,7 +139,7 @@ func (x *exchange) checkKeyUpdate(d *keyDescription) error {
 	case keysmith.Fixed(k.Release, d.release):
 		return badParameter(textPolicyImmutable)
 	}
-	return x.checkRelease(d.release)
+	return smith(k.Type, keysmith.CheckRelease(d.release))
 }
 
 // deleteKey is DeleteKey of the specification.

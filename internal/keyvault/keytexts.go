@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"postern/internal/fault"
 	"postern/internal/keyring"
+	"postern/internal/keyring/release"
 	"postern/internal/keysmith"
 )
 
@@ -51,6 +53,8 @@ const (
 	textProtectedKey     = "Importing a protected key (key_hsm) needs the hardware that the key was protected for; send the key in numbers instead."
 	textPolicyUnreadable = "The release policy cannot be used: {reason}."
 	textNotExportable    = "Operation release is not allowed on a key that is not exportable."
+	textUnknownEnc       = "Invalid enc value: {algorithm}"
+	textNoTarget         = "The attestation names no RSA key for encryption in x-ms-runtime.keys."
 )
 
 // undecryptable answers every decryption that fails, whatever it failed for:
@@ -71,6 +75,9 @@ func unsupportedKeyType(kty string) *fault.Error {
 
 // smith puts what a vault cannot have into the service's words.
 func smith(kty string, err error) error {
+	if invalid := new(release.Invalid); errors.As(err, &invalid) {
+		return badParameter(textPolicyUnreadable, "{reason}", strings.TrimPrefix(invalid.Error(), "release: "))
+	}
 	var refusal keysmith.Refusal
 	if !errors.As(err, &refusal) {
 		return material(err)

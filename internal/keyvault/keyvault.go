@@ -12,6 +12,7 @@ package keyvault
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -58,6 +59,12 @@ type Deps struct {
 	// Desk is where certificates are applied for; one without providers when
 	// nil.
 	Desk *enrollment.Desk
+	// Attested verifies an attestation token: who issued it, and what it
+	// says. Where it is nil no key is released.
+	Attested func(token string) (issuer string, claims map[string]any, err error)
+	// Notary is the RSA key with which released keys are signed, and its
+	// certificates.
+	Notary func() (crypto.Signer, [][]byte, error)
 	// RetryAfter is the number of seconds that a 429 tells a client to wait;
 	// 0, or nil, sends no header, as the service does.
 	RetryAfter func() int

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -83,13 +84,18 @@ func (a *Authority) certify() error {
 	return err
 }
 
-// newLeaf makes a certificate for the hosts, localhost and the loopback
-// addresses.
+// newLeaf makes the certificate of the listeners.
 func (a *Authority) newLeaf() (*leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the server's key: %w", err)
 	}
+	return a.certifyLeaf(key)
+}
+
+// certifyLeaf makes a certificate of a key for the hosts, localhost and the
+// loopback addresses.
+func (a *Authority) certifyLeaf(key crypto.Signer) (*leaf, error) {
 	serial, err := serialNumber()
 	if err != nil {
 		return nil, err
@@ -110,7 +116,7 @@ func (a *Authority) newLeaf() (*leaf, error) {
 		DNSNames:              append(slices.Clone(a.hosts), "localhost"),
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
 		return nil, fmt.Errorf("making the server's certificate: %w", err)
 	}

@@ -68,8 +68,9 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
 
-	leaf atomic.Pointer[leaf] // replaced, never changed
-	mu   sync.Mutex           // held while a leaf is made
+	leaf   atomic.Pointer[leaf] // replaced, never changed
+	notary atomic.Pointer[leaf] // of Notary; so, too
+	mu     sync.Mutex           // held while a leaf is made
 }
 
 // sealedAuthority is the plain form of pki.sealed.

@@ -1,6 +1,13 @@
 package pki
 
-import "crypto/tls"
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"fmt"
+	"sync/atomic"
+)
 
 // TLS is the configuration of the server's listener: TLS 1.2 and later,
 // HTTP/2 and HTTP/1.1, session tickets, and the current leaf at every
@@ -22,21 +29,41 @@ func (a *Authority) TLS() *tls.Config {
 
 // current is the leaf of this moment; the handshake that finds it due makes
 // the next one.
-func (a *Authority) current() (*leaf, error) {
-	if l := a.leaf.Load(); a.fresh(l) {
+func (a *Authority) current() (*leaf, error) { return a.renewed(&a.leaf, a.newLeaf) }
+
+// renewed is the leaf that is held, or the next one where it is due.
+func (a *Authority) renewed(held *atomic.Pointer[leaf], next func() (*leaf, error)) (*leaf, error) {
+	if l := held.Load(); a.fresh(l) {
 		return l, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if l := a.leaf.Load(); a.fresh(l) {
+	if l := held.Load(); a.fresh(l) {
 		return l, nil
 	}
-	l, err := a.newLeaf()
+	l, err := next()
 	if err != nil {
 		return nil, err
 	}
-	a.leaf.Store(l)
+	held.Store(l)
 	return l, nil
+}
+
+// Notary is an RSA key and its certificates, the one for the served names
+// first: what the server signs for others to keep is signed with it. It is
+// made when it is first asked for, and made again like the leaf.
+func (a *Authority) Notary() (key crypto.Signer, chain [][]byte, err error) {
+	l, err := a.renewed(&a.notary, func() (*leaf, error) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return nil, fmt.Errorf("making the server's key: %w", err)
+		}
+		return a.certifyLeaf(key)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.certificate.PrivateKey.(crypto.Signer), [][]byte{l.certificate.Certificate[0], a.certificate.Raw}, nil
 }
 
 // fresh reports whether l is to be used now. A clock that was set back

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto"
 	"io"
 	"log"
 	"net/http"
@@ -99,7 +100,8 @@ func (s *Server) planes(prof *profile.Profile) http.Handler {
 	h.planes[names.Vault] = keyvault.Handler(keyvault.Deps{
 		Snapshot: s.estate.Effective, Verify: s.directory.Verifier(entra.VaultAudiences(s.names)).Verify,
 		Origin: s.perimeter.Origin, Admission: s.admission, Names: s.names, Now: s.options.Now,
-		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote, Desk: s.desk,
+		Random: s.options.Random, Log: s.options.Log, DenialNote: denialNote, Desk: s.desk, Attested: s.directory.Attested,
+		Notary:     func() (crypto.Signer, [][]byte, error) { return s.authority.Notary() },
 		RetryAfter: func() int { return int(s.retryAfter.Load()) },
 	})
 	return h

@@ -213,7 +213,7 @@ func (s *Server) openPlanes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err = s.trustIssuers(s.config.Issuers); err != nil {
+	if err = s.trustIssuers(&s.config); err != nil {
 		return err
 	}
 	prof, _ := profile.Named(s.config.Profile)
@@ -323,7 +323,7 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 	if err := next.Check(); err != nil {
 		return nil, err
 	}
-	if err := s.trustIssuers(next.Issuers); err != nil {
+	if err := s.trustIssuers(&next); err != nil {
 		return nil, err
 	}
 	for _, d := range config.Differences(&s.config, &next) {
@@ -331,7 +331,7 @@ func (s *Server) Reload(next config.Config) (waiting []string, err error) {
 			waiting = append(waiting, d.Key)
 		}
 	}
-	s.config.Issuers = next.Issuers
+	s.config.Issuers, s.config.Attestation = next.Issuers, next.Attestation
 	s.config.Throttle, s.config.Log.Level, s.config.Proxy.PassThrough = next.Throttle, next.Log.Level, next.Proxy.PassThrough
 	s.retryAfter.Store(int64(next.Throttle.RetryAfter))
 	s.admission.SetBudget(next.Throttle.Limiter(s.options.Now))
