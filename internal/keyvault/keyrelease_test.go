@@ -34,7 +34,7 @@ type attester struct {
 	now                     time.Time
 }
 
-const authority = "https://attest.example"
+const attesting = "https://attest.example"
 
 // newReleaseRig is a rig with a premium vault whose server trusts an
 // attestation authority.
@@ -49,7 +49,7 @@ func newReleaseRig(t *testing.T) (*rig, *attester, *pki.Authority) {
 		t.Fatal(err)
 	}
 	directory := must(entra.Open(t.Context(), memory.New(), testRoot, entra.Options{Now: r.deps.Now}))
-	if err := directory.TrustAttestation([]entra.AttestationAuthority{{Issuer: authority, KeysFile: file}}); err != nil {
+	if err := directory.TrustAttestation([]entra.AttestationAuthority{{Issuer: attesting, KeysFile: file}}); err != nil {
 		t.Fatal(err)
 	}
 	ca := must(pki.OpenCA(t.TempDir(), testRoot, []string{"*.vault.postern.localhost"}, pki.Options{Now: r.deps.Now}))
@@ -60,7 +60,7 @@ func newReleaseRig(t *testing.T) (*rig, *attester, *pki.Authority) {
 
 // token is an attestation, with changes of its claims; nil leaves one out.
 func (a *attester) token(key *rsa.PrivateKey, kid string, edits map[string]any) string {
-	claims := map[string]any{"iss": authority + "/", "iat": a.now.Unix(), "exp": a.now.Unix() + 60, "sdk-test": true, "x-ms-runtime": map[string]any{
+	claims := map[string]any{"iss": attesting + "/", "iat": a.now.Unix(), "exp": a.now.Unix() + 60, "sdk-test": true, "x-ms-runtime": map[string]any{
 		"keys": []any{jose.JSONWebKey{Key: a.environment.Public(), KeyID: "environment", Use: "enc"}}}}
 	maps.Copy(claims, edits)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
@@ -103,7 +103,7 @@ func unwrapPadded(t *testing.T, secret, wrapped []byte) []byte {
 // TestRelease: an attested environment, and it alone, can open what it gets.
 func TestRelease(t *testing.T) {
 	r, a, ca := newReleaseRig(t)
-	create := `{"kty":"EC-HSM","crv":"P-384","attributes":{"exportable":true},"release_policy":{"data":"` + policyOf(authority, "sdk-test", "true") + `","immutable":true}}`
+	create := `{"kty":"EC-HSM","crv":"P-384","attributes":{"exportable":true},"release_policy":{"data":"` + policyOf(attesting, "sdk-test", "true") + `","immutable":true}}`
 	made := r.premium("POST", "/keys/k/create", create)
 	kid := made.kid(t)
 	if !strings.Contains(made.body, `"exportable":true,"hsmPlatform":"2"},"release_policy":{"contentType":"application/json; charset=utf-8","data":"`) || !strings.HasSuffix(made.body, `","immutable":true}}`) {
@@ -174,10 +174,10 @@ func TestReleaseRefused(t *testing.T) {
 	create := func(name, kty, policy string) {
 		r.premium("POST", "/keys/"+name+"/create", `{"kty":"`+kty+`","attributes":{"exportable":true},"release_policy":{"data":"`+policy+`"}}`).want(t, 200)
 	}
-	create("k", "EC-HSM", policyOf(authority, "sdk-test", "true"))
-	create("nested", "EC-HSM", policyOf(authority, "a.b", "1"))
+	create("k", "EC-HSM", policyOf(attesting, "sdk-test", "true"))
+	create("nested", "EC-HSM", policyOf(attesting, "a.b", "1"))
 	create("elsewhere", "EC-HSM", policyOf("https://other.example", "sdk-test", "true"))
-	create("off", "EC-HSM", policyOf(authority, "sdk-test", "true"))
+	create("off", "EC-HSM", policyOf(attesting, "sdk-test", "true"))
 	r.premium("PATCH", "/keys/off", `{"attributes":{"enabled":false}}`).want(t, 200)
 	r.premium("POST", "/keys/closed/create", `{"kty":"EC-HSM"}`).want(t, 200)
 	good := a.token(a.key, "a", nil)
@@ -190,7 +190,7 @@ func TestReleaseRefused(t *testing.T) {
 		status           int
 	}{
 		{"a good one", "k", good, 200},
-		{"one whose issuer has no slash", "k", with(map[string]any{"iss": authority}), 200},
+		{"one whose issuer has no slash", "k", with(map[string]any{"iss": attesting}), 200},
 		{"one with the claim as text", "k", with(map[string]any{"sdk-test": "true"}), 200},
 		{"one with a nested claim", "nested", with(map[string]any{"a": map[string]any{"b": 1}}), 200},
 		{"one without the nested claim", "nested", good, 403},
@@ -241,7 +241,7 @@ func TestReleaseRefused(t *testing.T) {
 // TestExportable holds the rules of keys that can be released.
 func TestExportable(t *testing.T) {
 	r := newRig(t)
-	first, second := policyOf(authority, "c", "1"), policyOf(authority, "c", "2")
+	first, second := policyOf(attesting, "c", "1"), policyOf(attesting, "c", "2")
 	with := func(data string) string { return `"release_policy":{"data":"` + data + `"}` }
 	out := `"attributes":{"exportable":true}`
 	r.premium("POST", "/keys/out/create", `{"kty":"EC-HSM",`+out+`,`+with(first)+`}`).want(t, 200)
