@@ -101,6 +101,20 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 	p := posterntest.Start(t)
 	kv := p.CreateVault("workload")
 	const issuer, subject = "https://cluster.example/tenant", "system:serviceaccount:default:app"
+	key := cluster(t, p, issuer)
+	direct(t, p, operator.Direct{Action: "federate add", Object: p.ClientID, Name: "cluster", Issuer: issuer, Subject: subject})
+	file := account(t, key, issuer, subject)
+	credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
+		ClientOptions: login(p), ClientID: p.ClientID, TenantID: p.TenantID, TokenFilePath: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trySecret(t, p, credential, kv.URL, "federated")
+}
+
+// cluster makes an issuer known by a new key.
+func cluster(t *testing.T, p *posterntest.Postern, issuer string) *rsa.PrivateKey {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +125,13 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 		t.Fatal(err)
 	}
 	direct(t, p, operator.Direct{Action: "federate issuer", Issuer: issuer, Keys: set})
-	direct(t, p, operator.Direct{Action: "federate add", Object: p.ClientID, Name: "cluster", Issuer: issuer, Subject: subject})
+	return key
+}
+
+// account is the file with the token of an account of the cluster.
+func account(t *testing.T, key *rsa.PrivateKey, issuer, subject string) string {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
 	now := time.Now().Unix()
 	input := encode([]byte(`{"alg":"RS256","kid":"1"}`)) + "." +
 		encode(fmt.Appendf(nil, `{"iss":%q,"sub":%q,"aud":["api://AzureADTokenExchange"],"iat":%d,"nbf":%d,"exp":%d}`, issuer, subject, now, now, now+3600))
@@ -124,12 +144,7 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 	if err := os.WriteFile(file, []byte(input+"."+encode(signature)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
-		ClientOptions: login(p), ClientID: p.ClientID, TenantID: p.TenantID, TokenFilePath: file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	trySecret(t, p, credential, kv.URL, "federated")
+	return file
 }
 
 // counted counts the requests of an SDK client that were answered 401.
