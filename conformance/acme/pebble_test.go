@@ -38,15 +38,23 @@ type authority struct {
 // bound are the MAC keys of a Pebble that asks for external accounts.
 type bound map[string]string
 
-// newAuthority makes a Pebble that is not running yet.
+// newAuthority makes a Pebble that is not running yet; it looks for proofs
+// where the test answers.
 func newAuthority(t *testing.T, keys bound) *authority {
 	t.Helper()
 	a := &authority{dir: t.TempDir(), address: lab.Address(t), management: lab.Address(t), roots: x509.NewCertPool()}
+	a.configure(t, keys, a.serve(t))
+	return a
+}
+
+// configure says on which port Pebble looks for proofs.
+func (a *authority) configure(t *testing.T, keys bound, port int) {
+	t.Helper()
 	a.certify(t)
 	config := map[string]any{
 		"listenAddress": a.address, "managementListenAddress": a.management,
 		"certificate": filepath.Join(a.dir, "cert.pem"), "privateKey": filepath.Join(a.dir, "key.pem"),
-		"httpPort": a.serve(t), "tlsPort": 1, "retryAfter": map[string]int{"authz": 1, "order": 1},
+		"httpPort": port, "tlsPort": 1, "retryAfter": map[string]int{"authz": 1, "order": 1},
 		"domainBlocklist": []string{"blocked.example"}, "keyAlgorithm": "ecdsa",
 	}
 	if keys != nil {
@@ -59,7 +67,6 @@ func newAuthority(t *testing.T, keys bound) *authority {
 	a.write(t, "config.json", text)
 	a.line = []string{pebble(t), "-config", filepath.Join(a.dir, "config.json"), "-dnsserver", resolver(t)}
 	t.Cleanup(a.stop)
-	return a
 }
 
 // pebble builds the program.

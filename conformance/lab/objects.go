@@ -31,13 +31,19 @@ func (p *Postern) Secret(t testing.TB, vault, name, value string) string {
 	return path.Base(made.ID)
 }
 
-// object sends a request to a vault, which must succeed.
-func (p *Postern) object(t testing.TB, vault, method, path string, body, into any) {
+// Call sends a request to a vault as the administrator; a nil body is none.
+func (p *Postern) Call(t testing.TB, vault, method, path string, body any) (status int, answer []byte) {
 	t.Helper()
 	c := p.Control(t)
 	c.base = p.VaultURL(Private, vault)
 	c.token = c.Token(t, "https://"+p.suffix()+p.port())
-	status, answer := c.Call(t, method, path+"?api-version=2026-04-01", body)
+	return c.Call(t, method, path+"?api-version=2026-04-01", body)
+}
+
+// object sends a request to a vault, which must succeed.
+func (p *Postern) object(t testing.TB, vault, method, path string, body, into any) {
+	t.Helper()
+	status, answer := p.Call(t, vault, method, path, body)
 	if status/100 != 2 {
 		t.Fatalf("%s %s = %d: %s", method, path, status, answer)
 	}
