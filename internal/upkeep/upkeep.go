@@ -65,12 +65,12 @@ func (k *Keeper) Run(ctx context.Context) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	for {
-		k.Pass(ctx)
 		select {
 		case <-ctx.Done():
 			group.Wait()
 			return
 		case <-tick.C:
+			k.Pass(ctx)
 		}
 	}
 }
