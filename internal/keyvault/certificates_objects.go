@@ -101,7 +101,7 @@ func (x *exchange) checkKeyType(p *issuance.Policy) error {
 
 // getPolicy is GetCertificatePolicy of the specification.
 func getPolicy(x *exchange, b []byte) ([]byte, int, error) {
-	o, err := x.certificates().Policy(x.request.Context(), x.target.name)
+	o, _, err := x.certificates().Get(x.request.Context(), x.target.name, "")
 	if err != nil {
 		return b, 0, err
 	}
@@ -123,10 +123,7 @@ func updatePolicy(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, err
 	}
-	o, err := x.certificates().SetPolicy(x.request.Context(), x.target.name, func(kept string) (string, error) {
-		text, err := patch(kept)
-		return string(text), err
-	})
+	o, _, err := x.certificates().Update(x.request.Context(), x.target.name, "", vault.CertificatePatch{Policy: patch})
 	if err != nil {
 		return b, 0, err
 	}
