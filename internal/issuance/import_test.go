@@ -314,7 +314,7 @@ func TestHostileFiles(t *testing.T) {
 		{"two encrypted parts", hostile(macData{}, encryptedPart(pbe(1)), encryptedPart(pbe(1))), "encrypted parts"},
 		{"unknown algorithm", hostile(macData{}, encryptedPart(algorithm(oidSHA1, 1))), "not known"},
 		{"unknown derivation", hostile(macData{}, encryptedPart(algorithm(oidPBES2, twoAlgorithms{sha, sha}))), "not known"},
-		{"large key", hostile(macData{}, bags(bag(oidKeyBag, make([]byte, maxKey+1)))), "bytes"},
+		{"large key", hostile(macData{}, bags(bag(oidKeyBag, must(asn1.Marshal(make([]byte, maxKey+1)))))), "bytes"},
 		{"many parts", hostile(macData{}, slices.Repeat([]contentInfo{bags()}, maxParts+1)...), "not a PKCS#12 file"},
 		{"other part", hostile(macData{}, contentInfo{Type: oidSHA1}), "not a PKCS#12 file"},
 		{"other digest", hostile(macData{digestInfo{algorithm(oidPBKDF2, 1), make([]byte, 20)}, nil, 1}, bags()), "not a PKCS#12 file"},

@@ -110,7 +110,7 @@ type (
 // errFile is a file that is not what it should be.
 func errFile() *Invalid {
 	return invalid("value", "is not a PKCS#12 file that can be read").
-		hinted("write it anew with openssl pkcs12 -export; files in BER (indefinite lengths) are not read")
+		hinted("write it anew with openssl pkcs12 -export")
 }
 
 // errPassword is a file that the password does not open.
@@ -152,7 +152,7 @@ func readPKCS12(file []byte, password string, keyless bool) (crypto.Signer, []*x
 func tamed(file []byte, password string) ([]byte, int, error) {
 	var f pfx
 	var content []byte
-	if rest, err := asn1.Unmarshal(file, &f); err != nil || len(rest) > 0 || f.Version != 3 || !f.Safe.Type.Equal(oidData) {
+	if !readASN1(file, &f) || f.Version != 3 || !f.Safe.Type.Equal(oidData) {
 		return nil, 0, errFile()
 	}
 	if _, err := asn1.Unmarshal(f.Safe.Content.Bytes, &content); err != nil {
@@ -163,7 +163,7 @@ func tamed(file []byte, password string) ([]byte, int, error) {
 		return nil, 0, err
 	}
 	var parts []contentInfo
-	if _, err := asn1.Unmarshal(content, &parts); err != nil || len(parts) > maxParts {
+	if !readASN1(content, &parts) || len(parts) > maxParts {
 		return nil, 0, errFile()
 	}
 	tame, keys, err := sorted(parts)
@@ -200,7 +200,7 @@ func sorted(parts []contentInfo) ([]contentInfo, int, error) {
 			if _, err := asn1.Unmarshal(part.Content.Bytes, &content); err != nil {
 				return nil, 0, errFile()
 			}
-			if _, err := asn1.Unmarshal(content, &some); err != nil {
+			if !readASN1(content, &some) {
 				return nil, 0, errFile()
 			}
 			bags = append(bags, some...)
