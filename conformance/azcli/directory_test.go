@@ -24,6 +24,12 @@ func TestIdentity(t *testing.T) {
 	alone(t, "identity", "--identity", lab.Address(t))
 }
 
+// TestDelegation: who may assign some roles, and what az is told otherwise.
+func TestDelegation(t *testing.T) {
+	t.Parallel()
+	alone(t, "delegation")
+}
+
 // alone runs one transcript by the public names against a server of its own.
 func alone(t *testing.T, name string, args ...string) {
 	t.Helper()
