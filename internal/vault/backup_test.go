@@ -1,11 +1,14 @@
 package vault
 
 import (
+	"encoding/base64"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestBackupRestore(t *testing.T) {
@@ -108,6 +111,48 @@ func TestBackupOfMostVersions(t *testing.T) {
 	if _, err := r.BackUp(t.Context(), "a"); !errors.Is(err, TooManyVersions) {
 		t.Errorf("BackUp of %d versions = %v, want %v", MaxBackup+1, err, TooManyVersions)
 	}
+}
+
+// TestBackupRows: a certificate's versions stand beside those of its key and
+// its secret, and of no other.
+func TestBackupRows(t *testing.T) {
+	id := func(c string) Version { return Version{ID: strings.Repeat(c, 32)} }
+	for _, tt := range []struct {
+		rows [][]Version
+		ok   bool
+	}{
+		{[][]Version{{id("a"), id("a"), id("a")}, {id("b"), id("b"), id("b")}}, true},
+		{[][]Version{{id("a"), id("a"), id("b")}}, false},
+		{[][]Version{{id("a"), id("a")}}, false},
+		{[][]Version{{id("x"), id("x"), id("x")}}, false},
+		{nil, false},
+	} {
+		if _, _, err := decodeBackup(string(backupContent(&Object{Name: "a"}, tt.rows)), 3); (err == nil) != tt.ok {
+			t.Errorf("decodeBackup(%v) = %v, want ok %v", tt.rows, err, tt.ok)
+		}
+	}
+}
+
+func FuzzBackupContent(f *testing.F) {
+	for _, name := range []string{"backup-secrets-1", "backup-keys-2", "backup-certificates-2"} {
+		text, err := os.ReadFile("testdata/" + name + ".b64")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(must(base64.StdEncoding.DecodeString(strings.TrimSpace(string(text))))))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, width := range []int{1, 3} {
+			o, rows, err := decodeBackup(s, width)
+			if err != nil {
+				continue
+			}
+			again, more, err := decodeBackup(string(backupContent(&o, rows)), width)
+			if err != nil || !cmp.Equal(o, again, cmp.AllowUnexported(Object{}), cmpopts.EquateEmpty()) || !cmp.Equal(rows, more, cmpopts.EquateEmpty()) {
+				t.Errorf("decodeBackup(%q) does not survive: %v", s, err)
+			}
+		}
+	})
 }
 
 func FuzzBackup(f *testing.F) {

@@ -167,9 +167,9 @@ func (t trio) addIn(ctx context.Context, tx *store.Tx, name, operation, id strin
 
 // follow notes the version before, unless that has no content (spec:
 // SecretBundle, previousVersion).
-func follow(latest, v *Version) error {
-	if latest.Value != "" {
-		v.Previous = latest.ID
+func follow(old *Object, v *Version) error {
+	if old != nil && old.Version.Value != "" {
+		v.Previous = old.Version.ID
 	}
 	return nil
 }

@@ -113,6 +113,24 @@ func TestLeftOverKeys(t *testing.T) {
 	must(r.GetDeleted(ctx, "b"))
 }
 
+// TestNewVersionIsToldOfAnew: a new version is near its expiry by itself,
+// even when it expires with the one before.
+func TestNewVersionIsToldOfAnew(t *testing.T) {
+	r := newRig()
+	ctx := t.Context()
+	for range 2 {
+		must(r.Set(ctx, "a", SecretInput{Expires: At(r.Now.Unix() + 60)}))
+		checkIndexes(t, r)
+		d := must(Due(ctx, r.Space, r.Now, 10))
+		if len(d) != 1 {
+			t.Fatalf("Due = %v, want the new version", d)
+		}
+		if done, err := r.upkeep().Announce(ctx, d[0], NearExpiry); !done || err != nil {
+			t.Errorf("Announce = %v, %v, want true", done, err)
+		}
+	}
+}
+
 // TestPostpone: what failed does not stand in the way of others, and comes
 // again.
 func TestPostpone(t *testing.T) {

@@ -98,7 +98,7 @@ func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, KeyCo
 		return Object{}, KeyContent{}, err
 	}
 	return keyOf(k.collection().add(ctx, name, addition{operation: operation, version: in.version(), policy: policy,
-		inherit: func(latest, v *Version) error { return inheritRelease(latest, v, in.Content) }}))
+		inherit: func(old *Object, v *Version) error { return inheritRelease(old, v, in.Content) }}))
 }
 
 // rotation is a rotation policy as it is kept; nil stays nil.
@@ -118,14 +118,14 @@ func (k *Keys) rotation(p *RotationPolicy) (*string, error) {
 
 // inheritRelease gives an exportable key the release policy of the version
 // before, where it has none of its own.
-func inheritRelease(latest, v *Version, content KeyContent) error {
+func inheritRelease(old *Object, v *Version, content KeyContent) error {
 	if !content.Exportable || content.Release != nil {
 		return nil
 	}
 	var before KeyContent
-	if latest.Value != "" {
+	if old != nil {
 		var err error
-		if before, err = decodeKey(latest.Value); err != nil {
+		if before, err = decodeKey(old.Version.Value); err != nil {
 			return err
 		}
 	}

@@ -114,7 +114,9 @@ func drawChange(t *rapid.T, r *rig, saved []backup) change {
 	name := rapid.SampledFrom([]string{"a", "A", "b"}).Draw(t, "name")
 	text := rapid.StringMatching(`[a-z]{1,3}`).Draw(t, "text")
 	kind := rapid.SampledFrom(threeKinds).Draw(t, "kind")
-	switch rapid.IntRange(0, 9).Draw(t, "operation") {
+	switch rapid.IntRange(0, 10).Draw(t, "operation") {
+	case 10:
+		return change{"sweep", func(r *rig) error { return only(r.sweepOnce(t.Context())) }, func(*house, func() string) error { return nil }}
 	case 0, 1, 2:
 		return drawAdd(t, name, kind, text, r.Now.AddDate(0, 0, rapid.IntRange(-40, 40).Draw(t, "expiry")).Unix())
 	case 3:

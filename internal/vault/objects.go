@@ -75,9 +75,9 @@ type addition struct {
 	version   Version
 	// policy replaces what is said of the object as a whole; nil leaves it.
 	policy *string
-	// inherit completes the version by the latest one of an object that
-	// exists; nil for nothing to take over.
-	inherit func(latest *Version, v *Version) error
+	// inherit completes the version by the object as it is; old is nil when
+	// there is none. An error of it ends the change.
+	inherit func(old *Object, v *Version) error
 }
 
 // add makes a new version the latest of the object, which is created when it
@@ -106,27 +106,26 @@ func (c *collection) addIn(ctx context.Context, tx *store.Tx, name string, a add
 		}
 		before := o
 		old = &before
-		tx.Unchanged(item)
-		if !c.hollow(&o) {
-			c.putVersion(tx, &o, &o.Version)
-			o.versions++
+	}
+	if a.inherit != nil {
+		if err := a.inherit(old, &v); err != nil {
+			return Object{}, err
 		}
-		o.handled, o.retry = [actions]int64{}, 0
-	} else {
+	}
+	switch {
+	case old == nil:
 		if err := c.claim(ctx, tx, key); err != nil {
 			return Object{}, err
 		}
 		o = Object{Name: name, life: c.newVersion(), versions: 1}
+	case c.hollow(old):
+		tx.Unchanged(item)
+	default:
+		tx.Unchanged(item)
+		c.putVersion(tx, old, &old.Version)
+		o.versions++
 	}
-	if a.inherit != nil {
-		latest := &Version{}
-		if old != nil {
-			latest = &old.Version
-		}
-		if err := a.inherit(latest, &v); err != nil {
-			return Object{}, err
-		}
-	}
+	o.handled, o.retry = [actions]int64{}, 0
 	o.Version = v
 	if a.policy != nil {
 		o.Policy = *a.policy

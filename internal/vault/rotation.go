@@ -192,47 +192,34 @@ func (k *Keys) RotateIfDue(ctx context.Context, name string, fn func(latest KeyC
 
 func (k *Keys) rotate(ctx context.Context, name string, allow func(*Object) error,
 	fn func(latest KeyContent) (KeyInput, error)) (Object, KeyContent, error) {
-	c, id := k.collection(), k.NewVersion()
 	var of string // the version that in was made of: a key is not made twice
 	var in KeyInput
-	var made Object
-	err := c.change(ctx, func(tx *store.Tx) error {
-		o, err := c.get(ctx, name, "")
-		if err != nil {
+	return keyOf(k.collection().add(ctx, name, addition{operation: "rotate", inherit: func(old *Object, v *Version) (err error) {
+		if old == nil {
+			return NotFound
+		}
+		if err := allow(old); err != nil {
 			return err
 		}
-		if err := c.own(&o); err != nil {
-			return err
-		}
-		if err := allow(&o); err != nil {
-			return err
-		}
-		if of != o.Version.ID {
-			if in, err = successor(&o, fn); err != nil {
+		if of != old.Version.ID {
+			if in, err = successor(old, fn); err != nil {
 				return err
 			}
-			of = o.Version.ID
+			of = old.Version.ID
 		}
-		in.Expires = Stamp{}
-		policy, err := rotationOf(&o)
+		policy, err := rotationOf(old)
 		if err != nil {
 			return err
 		}
+		in.Expires = Stamp{}
 		if life, ok := ParsePeriod(policy.ExpiryTime); ok {
 			in.Expires = At(life.After(k.Now).Unix())
 		}
-		v := in.version()
-		v.ID = id
-		made, err = c.addIn(ctx, tx, o.Name, addition{operation: "rotate", version: v,
-			inherit: func(latest, _ *Version) error {
-				if latest.ID != of {
-					return store.ErrConflict // somebody was faster
-				}
-				return nil
-			}})
-		return err
-	})
-	return keyOf(made, err)
+		made := in.version()
+		made.ID, made.Created, made.Updated = v.ID, v.Created, v.Updated
+		*v = made
+		return nil
+	}}))
 }
 
 // successor is what fn makes of the latest version, completed by it.
