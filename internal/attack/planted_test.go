@@ -95,10 +95,12 @@ func percent(s string) string {
 // found lists the places whose mark is in the data.
 func (p *planted) found(data []byte) (places []string) {
 	lower := bytes.ToLower(data)
+	// A file in PEM has its base64 in lines.
+	flat := []byte(strings.NewReplacer("\\n", "", "\n", "").Replace(string(data)))
 	for place, mark := range p.marks {
 		folded, exact := forms(mark)
 		if slices.ContainsFunc(folded, func(n []byte) bool { return bytes.Contains(lower, n) }) ||
-			slices.ContainsFunc(exact, func(n []byte) bool { return bytes.Contains(data, n) }) {
+			slices.ContainsFunc(exact, func(n []byte) bool { return bytes.Contains(data, n) || bytes.Contains(flat, n) }) {
 			places = append(places, place)
 		}
 	}
@@ -124,8 +126,9 @@ func files(t *testing.T, dir string) map[string][]byte {
 	return all
 }
 
-// TestPlantedSecrets: no value of a secret, no token and no client secret is
-// found in any file of the data folder or in the log, in whatever form.
+// TestPlantedSecrets: no value of a secret, no private key, no password, no
+// token and no client secret is found in any file of the data folder or in
+// the log, in whatever form.
 func TestPlantedSecrets(t *testing.T) {
 	t.Parallel()
 	log := &safeBuffer{}
@@ -134,6 +137,7 @@ func TestPlantedSecrets(t *testing.T) {
 	s := &planted{t: t, marks: map[string]string{}}
 	s.marks["the administrator's secret"] = p.ClientSecret
 	plantInBodies(p, s)
+	plantCertificates(p, s)
 	plantFailures(p, s)
 	plantCredentials(p, s)
 	plantQueries(p, s)

@@ -101,7 +101,7 @@ func readPEM(text string) (crypto.Signer, []*x509.Certificate, error) {
 				return nil, nil, err
 			}
 		default:
-			return nil, nil, invalid("value", "has a block %q, which has no place in it", clip(block.Type)).
+			return nil, nil, invalid("value", "has a block of a kind that has no place in it").
 				hinted("send one private key and its certificates")
 		}
 	}
@@ -135,7 +135,7 @@ func readKey(block *pem.Block) (crypto.Signer, error) {
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		return nil, invalid("value", "has a block %q, which has no place in it", clip(block.Type))
+		return nil, invalid("value", "has a block of a kind that has no place in it")
 	}
 	if err != nil {
 		return nil, invalid("value", "has a private key that cannot be read").
