@@ -128,6 +128,9 @@ func TestExtensionsByPolicy(t *testing.T) {
 		if got.KeyUsage != c.usage || got.IsCA != c.ca || c.ca && got.MaxPathLen != c.path {
 			t.Errorf("%s: usage %v, CA %v, path %d, want %v, %v, %d", c.name, got.KeyUsage, got.IsCA, got.MaxPathLen, c.usage, c.ca, c.path)
 		}
+		if diff := cmp.Diff(p.X509.BasicConstraints, readConstraints(got)); diff != "" {
+			t.Errorf("%s: the constraints came back otherwise (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 

@@ -121,6 +121,35 @@ func TestUnknownPropertiesSurvive(t *testing.T) {
 	}
 }
 
+func TestDrop(t *testing.T) {
+	p := parse(t, `{"platformManaged":{"enabled":false},"z":1}`)
+	p.Drop("PlatformManaged")
+	if got := text(t, p); got != `{"z":1}` {
+		t.Errorf("JSON() after Drop = %s, want the other property alone", got)
+	}
+}
+
+// TestWords: what the rest of the server asks a policy.
+func TestWords(t *testing.T) {
+	for _, c := range []struct {
+		policy, kty, contentType        string
+		exportable, reuse, self, merged bool
+	}{
+		{`{"issuer":{"name":"SELF"}}`, "RSA", PKCS12, true, false, true, false}, {`{"issuer":{"name":"unknown"},"key_props":{"reuse_key":true}}`, "RSA", PKCS12, true, true, false, true},
+		{`{"issuer":{"name":"mine"},"key_props":{"kty":"ec-hsm"},"secret_props":{"contentType":"APPLICATION/X-PEM-FILE"}}`, "EC-HSM", PEM, false, false, false, false},
+	} {
+		p := parse(t, c.policy)
+		p.X509.Subject = "CN=a"
+		p, err := p.Complete(start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.KeyType() != c.kty || p.ContentType() != c.contentType || p.Exportable() != c.exportable || p.ReuseKey() != c.reuse || p.SelfIssued() != c.self || p.Merged() != c.merged {
+			t.Errorf("%s reads as %s, %s, exportable %v, reuse %v, self %v, merged %v", c.policy, p.KeyType(), p.ContentType(), p.Exportable(), p.ReuseKey(), p.SelfIssued(), p.Merged())
+		}
+	}
+}
+
 func TestPolicyIsRefused(t *testing.T) {
 	deep := strings.Repeat("[", 20) + strings.Repeat("]", 20)
 	for _, c := range []struct{ sent, property string }{
@@ -141,6 +170,9 @@ func TestPolicyIsRefused(t *testing.T) {
 		{`{"x509_props":{"ekus":[` + strings.Repeat(`"1.2.3",`, maxUsages) + `"1.2.3"]}}`, "policy.x509_props.ekus"},
 		{`{"x509_props":{"key_usage":["sign"]}}`, "policy.x509_props.key_usage"}, {`{"x509_props":{"key_usage":[""]}}`, "policy.x509_props.key_usage"},
 		{`{"x509_props":{"sans":{"dns_names":["CN=*.contoso.com"]}}}`, "policy.x509_props.sans.dns_names"},
+		{`{"x509_props":{"sans":{"dns_names":["-a.b"]}}}`, "policy.x509_props.sans.dns_names"}, {`{"x509_props":{"sans":{"dns_names":["a..b"]}}}`, "policy.x509_props.sans.dns_names"},
+		{`{"x509_props":{"sans":{"dns_names":["` + strings.Repeat("a", 64) + `.b"]}}}`, "policy.x509_props.sans.dns_names"}, {`{"x509_props":{"sans":{"dns_names":[""]}}}`, "policy.x509_props.sans.dns_names"},
+		{`{"key_props":{"kty":"` + strings.Repeat("ä", 100) + `"}}`, "policy.key_props.kty"}, {`{"issuer":{"name":7}}`, "policy.issuer.name"}, {`{"lifetime_actions":{}}`, "policy.lifetime_actions"},
 		{`{"x509_props":{"sans":{"dns_names":["münchen.de"]}}}`, "policy.x509_props.sans.dns_names"},
 		{`{"x509_props":{"sans":{"dns_names":"a.b"}}}`, "policy.x509_props.sans.dns_names"},
 		{`{"x509_props":{"sans":{"dns_names":[` + strings.Repeat(`"a.b",`, maxNames) + `"a.b"]}}}`, "policy.x509_props.sans"},
