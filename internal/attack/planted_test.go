@@ -138,6 +138,7 @@ func TestPlantedSecrets(t *testing.T) {
 	s.marks["the administrator's secret"] = p.ClientSecret
 	plantInBodies(p, s)
 	plantCertificates(p, s)
+	plantInKeys(p, s)
 	plantFailures(p, s)
 	plantCredentials(p, s)
 	plantQueries(p, s)
@@ -202,6 +203,8 @@ func plantInBodies(p *posterntest.Postern, s *planted) {
 // plantFailures plants values in requests that are refused.
 func plantFailures(p *posterntest.Postern, s *planted) {
 	kv, arm := p.VaultURL("kv1")+"/secrets/failed"+api, p.ManagementURL+p.VaultID("kv1")+"/secrets/failed"+armAPI
+	keys, there := p.VaultURL("kv1")+"/keys/failed", p.VaultURL("kv1")+"/keys/there"
+	must(s.t, p, "POST", there+"/create"+api, map[string]any{"kty": "EC"})
 	stranger := p.CreatePrincipal("planted-stranger")
 	for _, tt := range []struct {
 		place  string
@@ -227,6 +230,22 @@ func plantFailures(p *posterntest.Postern, s *planted) {
 		{"a value without an api-version", "admin", "PUT", strings.TrimSuffix(kv, api), func(m string) string { return `{"value":"` + m + `"}` }},
 		{"a value to a vault that is not there", "admin", "PUT", strings.Replace(kv, "//kv1.", "//none.", 1), func(m string) string { return `{"value":"` + m + `"}` }},
 		{"a value by a wrong method", "admin", "POST", kv, func(m string) string { return `{"value":"` + m + `"}` }},
+		{"a key type", "admin", "POST", keys + "/create" + api, func(m string) string { return `{"kty":"` + m + `"}` }},
+		{"a curve", "admin", "POST", keys + "/create" + api, func(m string) string { return `{"kty":"EC","crv":"` + m + `"}` }},
+		{"a key operation", "admin", "POST", keys + "/create" + api, func(m string) string { return `{"kty":"EC","key_ops":["` + m + `"]}` }},
+		{"a number of a key", "admin", "PUT", keys + api, func(m string) string { return `{"key":{"kty":"RSA","n":"` + m + `","e":"AQAB","d":"` + m + `"}}` }},
+		{"a number that is no base64", "admin", "PUT", keys + api, func(m string) string { return `{"key":{"kty":"EC","crv":"P-256","d":"` + m + `%"}}` }},
+		{"a number that is an object", "admin", "PUT", keys + api, func(m string) string { return `{"key":{"kty":"EC","crv":"P-256","d":{"` + m + `":1}}}` }},
+		{"a key that is a string", "admin", "PUT", keys + api, func(m string) string { return `{"key":"` + m + `"}` }},
+		{"a key of the wrong curve", "admin", "PUT", keys + api, func(m string) string {
+			return `{"key":{"kty":"EC","crv":"P-256","x":"` + m + `","y":"` + m + `","d":"` + m + `"}}`
+		}},
+		{"an algorithm", "admin", "POST", there + "/sign" + api, func(m string) string { return `{"alg":"` + m + `","value":"AAAA"}` }},
+		{"a digest", "admin", "POST", there + "/sign" + api, func(m string) string { return `{"alg":"ES256","value":"` + m + `"}` }},
+		{"a plain text", "admin", "POST", there + "/encrypt" + api, func(m string) string { return `{"alg":"RSA-OAEP","value":"` + m + `"}` }},
+		{"an attestation", "admin", "POST", there + "/release" + api, func(m string) string { return `{"target":"` + m + `"}` }},
+		{"an expiry time", "admin", "PUT", there + "/rotationpolicy" + api, func(m string) string { return `{"attributes":{"expiryTime":"` + m + `"}}` }},
+		{"a backup of a key", "admin", "POST", p.VaultURL("kv1") + "/keys/restore" + api, func(m string) string { return `{"value":"` + m + `"}` }},
 		{"an arm value that is too long", "arm", "PUT", arm, func(m string) string { return `{"properties":{"value":"` + m + strings.Repeat("z", 26<<10) + `"}}` }},
 		{"an arm value that is an object", "arm", "PUT", arm, func(m string) string { return `{"properties":{"value":{"x":"` + m + `"}}}` }},
 		{"an arm value named twice", "arm", "PUT", arm, func(m string) string { return `{"properties":{"value":"` + m + `","value":"` + m + `"}}` }},

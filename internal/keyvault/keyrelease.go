@@ -100,7 +100,7 @@ func (x *exchange) released(o *vault.Object, k *vault.KeyContent, asked release.
 	wrapped, err := release.Wrap(key, target, asked.Enc)
 	switch {
 	case errors.Is(err, release.ErrEncryption):
-		return nil, badParameter(textUnknownEnc, "{algorithm}", cut(asked.Enc, maxEcho))
+		return nil, badParameter(textUnknownEnc)
 	case err != nil:
 		return nil, err
 	}

@@ -47,13 +47,14 @@ const (
 	textExpiredKey     = "Operation {operation} is not allowed on an expired {kind}."
 	textNotYetValidKey = "Operation {operation} is not allowed on a {kind} that is not yet valid."
 
+	textUnknown          = "(unknown)"
 	textUnknownAlgorithm = "Invalid alg value: {algorithm}"
 	textWrongType        = "Key and algorithm are incompatible. Key {id} is of type '{type}', and algorithm '{algorithm}' can only be used with keys of type '{needed}'."
 	textTooLong          = "Invalid length of 'value': {length} bytes. {algorithm} does not take that many with this key."
 	textProtectedKey     = "Importing a protected key (key_hsm) needs the hardware that the key was protected for; send the key in numbers instead."
 	textPolicyUnreadable = "The release policy cannot be used: {reason}."
 	textNotExportable    = "Operation release is not allowed on a key that is not exportable."
-	textUnknownEnc       = "Invalid enc value: {algorithm}"
+	textUnknownEnc       = "Invalid enc value: " + textUnknown
 	textNoTarget         = "The attestation names no RSA key for encryption in x-ms-runtime.keys."
 )
 
@@ -69,8 +70,13 @@ func badParameter(text string, pairs ...string) *fault.Error {
 	return &fault.Error{Status: http.StatusBadRequest, Code: codeBadParameter, Message: fill(text, pairs...)}
 }
 
+// unsupportedKeyType repeats what the specification knows, and nothing else:
+// who puts a secret into the wrong place shall not find it in the log.
 func unsupportedKeyType(kty string) *fault.Error {
-	return badParameter(textKeyType, "{type}", cut(kty, maxEcho)).WithInner(innerKeyType)
+	if family, _, _ := strings.Cut(kty, keysmith.Hardware); family != "oct" {
+		kty = textUnknown
+	}
+	return badParameter(textKeyType, "{type}", kty).WithInner(innerKeyType)
 }
 
 // smith puts what a vault cannot have into the service's words.
@@ -115,7 +121,10 @@ func material(err error) error {
 // refusal puts what an algorithm refused into the service's words. length is
 // that of the value that the client sent.
 func (u *usage) refusal(err error, length int) error {
-	name := cut(*u.algorithm, maxEcho)
+	name := textUnknown
+	if _, known := algorithms[*u.algorithm]; known {
+		name = *u.algorithm
+	}
 	switch {
 	case errors.Is(err, keyring.ErrCiphertext):
 		return undecryptable
