@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"postern/internal/estate"
 	"postern/internal/posture/report"
 	"postern/internal/posture/who"
 )
@@ -49,7 +50,7 @@ func (x whoView) text(out io.Writer) error {
 	none := true
 	for _, f := range x.Findings {
 		for i := range f.Paths {
-			if p := &f.Paths[i]; len(p.Steps()) == 0 {
+			if p := &f.Paths[i]; p.Now() {
 				none = false
 				x.people(&b, &f)
 				x.now(&b, &f, p)
@@ -62,17 +63,15 @@ func (x whoView) text(out io.Writer) error {
 	b.WriteString("\nby writing configuration:\n")
 	none = true
 	for _, f := range x.Findings {
-		first := true
-		for i := range f.Paths {
-			p := &f.Paths[i]
-			if len(p.Steps()) == 0 {
-				continue
-			}
-			if first {
-				x.people(&b, &f)
-			}
-			first, none = false, false
-			x.path(&b, p)
+		ways := x.ways(&f)
+		if len(ways) == 0 {
+			continue
+		}
+		none = false
+		x.people(&b, &f)
+		said := map[string]bool{}
+		for i := range ways {
+			x.way(&b, &ways[i], said)
 		}
 	}
 	if none {
@@ -135,19 +134,105 @@ func (x whoView) now(b *strings.Builder, f *who.Finding, p *who.Path) {
 	line("ended by", p.Guard())
 }
 
-// path prints the steps, each with what would stop it.
-func (x whoView) path(b *strings.Builder, p *who.Path) {
-	how := ""
-	if p.Template {
-		how = ", by a template deployment"
+// way is paths that differ only in what opens the network: the steps that
+// they have in common, and from where the objects are reached after which
+// others.
+type way struct {
+	head  string
+	steps []who.Step
+	// through is what is said instead of the steps of somebody else.
+	through string
+	from    []reached
+}
+
+// reached is from where, and after which steps more.
+type reached struct {
+	origins string
+	steps   []who.Step
+}
+
+// ways puts the paths of a finding together.
+func (x whoView) ways(f *who.Finding) []way {
+	var list []way
+	at := map[string]int{}
+	for i := range f.Paths {
+		p := &f.Paths[i]
+		if p.Now() {
+			continue
+		}
+		steps := p.Steps()
+		w := way{head: "lets in " + whoReader(p)}
+		if p.Template {
+			w.head += ", by a template deployment"
+		}
+		var more []who.Step
+		key := ""
+		if as := p.Through(); as != nil {
+			w.head, w.steps, w.through = "acts as "+principal(as), steps[:p.Chain()], "and then all that "+principal(as)+" is told of"
+		} else {
+			for n, s := range steps {
+				if n >= p.Chain() && s.Write.Network() && !p.Template {
+					more = append(more, s)
+					continue
+				}
+				w.steps = append(w.steps, s)
+				key += "\n" + s.As + s.Text + s.Scope
+			}
+		}
+		key = w.head + w.through + key
+		n, had := at[key]
+		if !had {
+			n = len(list)
+			at[key] = n
+			list = append(list, w)
+		}
+		if w.through == "" {
+			list[n].from = append(list[n].from, reached{p.Origins.String(), more})
+		}
 	}
-	fmt.Fprintf(b, "    - lets in %s%s\n", whoReader(p), how)
-	for i, s := range p.Steps() {
-		fmt.Fprintf(b, "      %d. %s\n", i+1, report.Printable(strings.Replace(s.Text, x.Vault.Resource.ID, "the vault", 1)))
+	return list
+}
+
+// way prints a way. What a step needs and what stops it is said once.
+func (x whoView) way(b *strings.Builder, w *way, said map[string]bool) {
+	fmt.Fprintf(b, "    - %s\n", report.Printable(w.head))
+	for i := range w.steps {
+		x.step(b, &w.steps[i], fmt.Sprintf("      %d. ", i+1), said)
+	}
+	if w.through != "" {
+		fmt.Fprintf(b, "      %s\n", report.Printable(w.through))
+	}
+	for _, r := range w.from {
+		if len(r.steps) == 0 {
+			fmt.Fprintf(b, "      from  %s\n", r.origins)
+			continue
+		}
+		fmt.Fprintf(b, "      from  %s, once it\n", r.origins)
+		for i := range r.steps {
+			x.step(b, &r.steps[i], "       - ", said)
+		}
+	}
+}
+
+func (x whoView) step(b *strings.Builder, s *who.Step, mark string, said map[string]bool) {
+	as := ""
+	if s.As != "" {
+		as = "as " + s.As + ", "
+	}
+	text := as + strings.Replace(s.Text, x.Vault.Resource.ID, "the vault", 1)
+	fmt.Fprintf(b, "%s%s\n", mark, report.Printable(text))
+	key := s.Write.String() + s.Action + s.Scope + s.Guard()
+	if said[key] {
+		return
+	}
+	said[key] = true
+	if s.Action != "" {
 		fmt.Fprintf(b, "         needs       %s at %s\n", s.Action, report.Printable(x.place(s.Scope)))
-		fmt.Fprintf(b, "         stopped by  %s\n", report.Printable(strings.Replace(s.Guard, x.Vault.Resource.ID, "the vault", 1)))
 	}
-	fmt.Fprintf(b, "      from  %s\n", p.Origins)
+	for _, n := range s.Also {
+		fmt.Fprintf(b, "                     %s at %s\n", n.Action, report.Printable(x.place(n.Scope)))
+	}
+	fmt.Fprintf(b, "         stopped by  %s\n", report.Printable(strings.ReplaceAll(s.Guard(), x.Vault.Resource.ID, "the vault")))
 }
 
 // place is a scope, in fewer words where it is the vault.
@@ -155,15 +240,18 @@ func (x whoView) place(scope string) string {
 	if rest, ok := strings.CutPrefix(scope, x.Vault.Resource.ID); ok {
 		return "the vault" + rest
 	}
-	return scope
+	return estate.Shown(scope)
 }
 
 func whoReader(p *who.Path) string {
 	if p.Reader == who.Itself && p.Others {
 		return "itself, or another principal"
 	}
-	if !p.To.IsZero() {
+	switch {
+	case !p.To.IsZero():
 		return p.To.String()
+	case p.As != nil:
+		return "itself, as " + principal(p.As)
 	}
 	return p.Reader.String()
 }
@@ -185,6 +273,7 @@ type (
 	}
 	jsonWhoPath struct {
 		Reader   string        `json:"reader"`
+		As       string        `json:"as,omitempty"`
 		Others   bool          `json:"others,omitempty"`
 		To       string        `json:"objectId,omitempty"`
 		Template bool          `json:"template,omitempty"`
@@ -195,12 +284,19 @@ type (
 		Guard    string        `json:"stoppedBy,omitempty"`
 	}
 	jsonWhoStep struct {
-		Write  string `json:"write"`
+		Write  string     `json:"write"`
+		As     string     `json:"as,omitempty"`
+		Action string     `json:"action,omitempty"`
+		Scope  string     `json:"scope,omitempty"`
+		Also   []jsonNeed `json:"also,omitempty"`
+		Role   string     `json:"roleDefinition,omitempty"`
+		Target string     `json:"objectId,omitempty"`
+		Text   string     `json:"does"`
+		Guard  string     `json:"stoppedBy"`
+	}
+	jsonNeed struct {
 		Action string `json:"action"`
 		Scope  string `json:"scope"`
-		Role   string `json:"roleDefinition,omitempty"`
-		Text   string `json:"does"`
-		Guard  string `json:"stoppedBy"`
 	}
 )
 
@@ -211,6 +307,17 @@ func jsonPeople(list []who.Principal) []jsonPrincipal {
 		out[i] = jsonPrincipal{p.Object.String(), p.App.String(), p.Tenant.String(), p.Name}
 	}
 	return out
+}
+
+func jsonStep(s *who.Step) jsonWhoStep {
+	j := jsonWhoStep{Write: s.Write.String(), As: s.As, Action: s.Action, Scope: estate.Shown(s.Scope), Role: s.Role, Text: s.Text, Guard: s.Guard()}
+	if s.Target != nil {
+		j.Target = s.Target.Object.String()
+	}
+	for _, n := range s.Also {
+		j.Also = append(j.Also, jsonNeed{n.Action, estate.Shown(n.Scope)})
+	}
+	return j
 }
 
 func (x whoView) json(out io.Writer) error {
@@ -224,10 +331,13 @@ func (x whoView) json(out io.Writer) error {
 			path := jsonWhoPath{Reader: p.Reader.String(), Others: p.Others, To: p.To.String(), Template: p.Template, Object: p.Object, Steps: []jsonWhoStep{},
 				Origins: p.Origins.Words(), Guard: p.Guard()}
 			for _, s := range p.Steps() {
-				path.Steps = append(path.Steps, jsonWhoStep{s.Write.String(), s.Action, s.Scope, s.Role, s.Text, s.Guard})
+				path.Steps = append(path.Steps, jsonStep(&s))
 			}
 			if len(path.Steps) == 0 {
 				path.Right = x.Right(&f.Principals[0], p, x.question)
+			}
+			if p.As != nil {
+				path.As = p.As.Object.String()
 			}
 			finding.Paths = append(finding.Paths, path)
 		}

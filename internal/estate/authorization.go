@@ -106,6 +106,13 @@ func (s *Snapshot) role(guid, scope string) *access.Role {
 	return s.roles[roleKey(s.TenantOf(scope), guid)]
 }
 
+// Role finds a role definition by its GUID, as an assignment at a scope has
+// it: a built-in one, or one of the scope's tenant.
+func (s *Snapshot) Role(guid, scope string) (*access.Role, bool) {
+	role := s.role(guid, scope)
+	return role, role != nil
+}
+
 // everyone is the principal of a deny assignment that stands for all
 // (documented: deny-assignments, "SystemDefined").
 var everyone access.GUID

@@ -22,6 +22,18 @@ func BenchmarkEstate(b *testing.B) {
 	}
 }
 
+// What is compiled grows with the cases there are, and not with the vaults
+// times the principals.
+func TestCompiled(t *testing.T) {
+	s, _ := estate.New(large(1000, 10000), rigOptions())
+	x := newSearch(s, Question{Object: "db"}, rigOptions())
+	findings := 0
+	for _, v := range s.Vaults() {
+		findings += len(x.vault(v).Findings)
+	}
+	t.Log(x.compiled, findings, len(x.answers), len(x.cases))
+}
+
 // large makes an estate of ten subscriptions: one assignment in ten is at a
 // subscription, two are at a group, the others at a vault.
 func large(vaults, principals int) []*estate.Resource {

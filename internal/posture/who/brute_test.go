@@ -1,10 +1,13 @@
 package who
 
 import (
+	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,17 +20,21 @@ import (
 )
 
 // brute searches by force: every sequence of up to three writes of one
-// principal, each a change of the plain rules, with the answers of access
-// after each. It shares nothing with the search that it is held against.
+// principal and those it takes over, each a change of the plain rules, with
+// the answers of access after each. It shares nothing with the search that it
+// is held against.
 type brute struct {
-	actor   access.Caller
-	readers []access.Caller // the actor first, then a stranger
-	writes  []naive
-	seen    map[uint64]bool
-	found   map[reach]bool
+	world  *world
+	actor  access.Caller
+	known  bool
+	reader access.Caller // a stranger
+	writes []naive
+	seen   map[uint64]bool
+	found  map[reach]bool
 }
 
-// reach is that a reader is admitted from a place.
+// reach is that a reader (0 the actor, 1 the stranger) is admitted from a
+// place.
 type reach struct {
 	reader   int
 	from     Origins
@@ -38,15 +45,27 @@ type reach struct {
 type situation struct {
 	rules     access.Rules
 	templates bool
-	authority *access.Authority
+	acting    []access.Caller
+	// far is what is assigned at the management group, beside what is at
+	// other resources.
+	far, beside []access.Assignment
+	authority   *access.Authority
+}
+
+// decide makes the authority anew.
+func (s *situation) decide() {
+	s.authority = access.NewAuthority(slices.Concat(s.far, s.beside, s.rules.Assignments), s.rules.DenyAssignments)
 }
 
 // naive is one write: whether it is allowed, and what it does; it reports
 // whether anything changed.
 type naive struct {
 	action, scope, role string
-	or                  string // another action that will do
+	or, orAt            string   // another action that will do, and where if not there
+	also                []string // actions and scopes that it takes as well
+	directory           func(c *access.Caller) bool
 	change              func(*situation) bool
+	changeBy            func(*situation, *access.Caller) bool
 }
 
 // put sets a value, and reports whether it was another.
@@ -56,11 +75,33 @@ func put[T comparable](to *T, value T) bool {
 	return was != value
 }
 
-func (b *brute) may(s *situation, w *naive) bool {
-	if b.actor.Tenant.String() != home {
+// may finds one who may.
+func (b *brute) may(s *situation, w *naive) *access.Caller {
+	for i := range s.acting {
+		if b.allowed(s, w, &s.acting[i]) {
+			return &s.acting[i]
+		}
+	}
+	return nil
+}
+
+func (b *brute) allowed(s *situation, w *naive, c *access.Caller) bool {
+	if w.directory != nil {
+		return w.directory(c)
+	}
+	if c.Tenant.String() != home {
 		return false
 	}
-	if s.authority.Authorize(&b.actor, w.action, w.scope).Allowed() || w.or != "" && s.authority.Authorize(&b.actor, w.or, w.scope).Allowed() {
+	for i := 0; i < len(w.also); i += 2 {
+		if !s.authority.Authorize(c, w.also[i], w.also[i+1]).Allowed() {
+			return false
+		}
+	}
+	at := w.orAt
+	if at == "" {
+		at = w.scope
+	}
+	if s.authority.Authorize(c, w.action, w.scope).Allowed() || w.or != "" && s.authority.Authorize(c, w.or, at).Allowed() {
 		return true
 	}
 	if w.role == "" {
@@ -69,7 +110,7 @@ func (b *brute) may(s *situation, w *naive) bool {
 	// A role that may assign certain roles names them in a list.
 	for i := range s.rules.DenyAssignments {
 		d := &s.rules.DenyAssignments[i]
-		if denying := access.NewAuthority([]access.Assignment{{ID: "o", Principal: b.actor.Object, Scope: "/", Role: owner}}, []access.DenyAssignment{*d}); !denying.Authorize(&b.actor, w.action, w.scope).Allowed() {
+		if denying := access.NewAuthority([]access.Assignment{{ID: "o", Principal: c.Object, Scope: "/", Role: owner}}, []access.DenyAssignment{*d}); !denying.Authorize(c, w.action, w.scope).Allowed() {
 			return false
 		}
 	}
@@ -77,7 +118,7 @@ func (b *brute) may(s *situation, w *naive) bool {
 	for i := range s.rules.Assignments {
 		a := &s.rules.Assignments[i]
 		under := a.Scope == "/" || w.scope == a.Scope || strings.HasPrefix(w.scope, a.Scope+"/")
-		if a.Role != nil && a.Role.ID == d.Name && a.Principal == b.actor.Object && under && slices.Contains(d.Delegates, w.role) {
+		if a.Role != nil && a.Role.ID == d.Name && (a.Principal == c.Object || slices.Contains(c.Groups, a.Principal)) && under && slices.Contains(d.Delegates, w.role) {
 			return true
 		}
 	}
@@ -95,10 +136,15 @@ func (b *brute) search(s situation, depth int, selection uint64) {
 	}
 	for i := range b.writes {
 		w := &b.writes[i]
-		if selection&(1<<i) != 0 || !b.may(&s, w) {
+		if selection&(1<<i) != 0 {
 			continue
 		}
-		if next := s; w.change(&next) {
+		by := b.may(&s, w)
+		if by == nil {
+			continue
+		}
+		next := s
+		if w.change != nil && w.change(&next) || w.changeBy != nil && w.changeBy(&next, by) {
 			b.search(next, depth+1, selection|1<<i)
 		}
 	}
@@ -106,26 +152,30 @@ func (b *brute) search(s situation, depth int, selection uint64) {
 
 // look notes who is admitted from where.
 func (b *brute) look(s *situation) {
-	for i := range b.readers {
-		c := b.readers[i]
+	readers := append(slices.Clip(s.acting), b.reader)
+	for i, c := range readers {
 		if steps := access.Explain(&s.rules, &access.Request{Caller: c, Operation: access.SecretGet, Object: "db"}).Steps; steps[4].Outcome != access.Passed {
 			continue
 		}
+		who := 0
+		if i == len(readers)-1 {
+			who = 1
+		}
 		for _, o := range naiveOrigins(&s.rules) {
 			c := c
-			if o.kind == Trusted {
+			if o.kind == Trusted && !b.world.known(c.Object) {
 				c.IdentityResource = factory
 			}
-			if key := (reach{i, o.kind, false}); !b.found[key] && access.Explain(&s.rules, &access.Request{Origin: o.origin, Caller: c, Operation: access.SecretGet, Object: "db"}).Decision.Allowed() {
+			if key := (reach{who, o.kind, false}); !b.found[key] && access.Explain(&s.rules, &access.Request{Origin: o.origin, Caller: c, Operation: access.SecretGet, Object: "db"}).Decision.Allowed() {
 				b.found[key] = true
 			}
 		}
 	}
-	if !s.templates || !b.may(s, &naive{action: actionDeploy, scope: vaultID}) {
+	if !s.templates || b.may(s, &naive{action: actionDeploy, scope: vaultID}) == nil {
 		return
 	}
 	// The deployment service reads for whoever may deploy.
-	r := access.Request{Origin: access.Origin{Path: access.PathPublic, Service: deploymentService}, Operation: access.SecretGet,
+	r := access.Request{Origin: access.Origin{Path: access.PathPublic, Service: deploymentService, Addr: places[0].origin.Addr}, Operation: access.SecretGet,
 		Caller: access.Caller{Token: access.TokenValid, Tenant: s.rules.Tenant, App: access.MustGUID("77777777-7777-7777-7777-777777777777")}}
 	if access.Explain(&s.rules, &r).Steps[1].Outcome == access.Passed {
 		b.found[reach{0, Deployment, true}] = true
@@ -159,77 +209,6 @@ func naiveOrigins(rules *access.Rules) []naiveOrigin {
 	return list
 }
 
-// naiveWrites are the writes that are tried in one estate.
-func naiveWrites(r *rand.Rand, actor, stranger access.Caller) []naive {
-	vault := func(change func(*situation) bool) naive {
-		return naive{action: actionVault, scope: vaultID, change: change}
-	}
-	list := []naive{
-		vault(func(s *situation) bool { return s.retenant(stranger.Tenant) }),
-		vault(func(s *situation) bool { return s.retenant(actor.Tenant) }),
-		vault(func(s *situation) bool { s.rules.Model = 3 - s.rules.Model; return true }),
-		vault(func(s *situation) bool { return put(&s.rules.PublicAccess, access.PublicEnabled) }),
-		vault(func(s *situation) bool { return put(&s.rules.PublicAccess, access.PublicDisabled) }),
-		vault(func(s *situation) bool { return put(&s.rules.DefaultAction, access.Allow) }),
-		vault(func(s *situation) bool { return put(&s.rules.Bypass, true) }),
-		vault(func(s *situation) bool { return put(&s.templates, true) }),
-		vault(func(s *situation) bool {
-			s.rules.IPRules = []access.IPRule{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
-			return true
-		}),
-		{action: actionApprove, or: actionConnection, scope: vaultID, change: func(s *situation) bool { return s.connect("/own") }},
-		{action: actionConnection, scope: vaultID + "/privateEndpointConnections/c", change: func(s *situation) bool { return s.connect("/c") }},
-		{action: actionAssociation, scope: association, change: func(s *situation) bool {
-			was := s.rules.Perimeter.Mode
-			s.rules.Perimeter = access.Perimeter{}
-			return was != access.PerimeterNone
-		}},
-	}
-	for _, c := range []access.Caller{actor, stranger} {
-		list = append(list, naive{action: actionVault, or: actionPolicies, scope: vaultID, change: func(s *situation) bool {
-			if c.Tenant != s.rules.Tenant {
-				return false
-			}
-			s.rules.Policies = append(slices.Clip(s.rules.Policies), access.Policy{Tenant: c.Tenant, Object: c.Object, Secrets: []string{"get"}})
-			return true
-		}})
-	}
-	control, _ := roles.ByRoleName(pick(r, "Owner", "Owner", "Contributor", "Key Vault Contributor"))
-	data, _ := roles.ByRoleName(pick(r, "Key Vault Secrets User", "Key Vault Administrator", "Key Vault Secrets Officer", "Key Vault Certificate User"))
-	scope := pick(r, vaultID, vaultID, group, subscription, "/")
-	for _, d := range []*roles.Definition{control, data} {
-		list = append(list, assigns(d, actor, scope))
-	}
-	return append(list, assigns(data, stranger, scope), assigns(data, actor, vaultID+"/secrets/db"), assigns(data, stranger, vaultID+"/secrets/db"))
-}
-
-func assigns(d *roles.Definition, c access.Caller, scope string) naive {
-	return naive{action: actionAssign, scope: scope, role: d.Name, change: func(s *situation) bool {
-		s.rules.Assignments = append(slices.Clip(s.rules.Assignments), access.Assignment{ID: "x", Principal: c.Object, Scope: scope, Role: d.Role()})
-		s.authority = access.NewAuthority(s.rules.Assignments, s.rules.DenyAssignments)
-		return true
-	}}
-}
-
-func (s *situation) retenant(t access.GUID) bool {
-	if s.rules.Tenant == t {
-		return false
-	}
-	s.rules.Tenant = t
-	s.rules.Policies = slices.DeleteFunc(slices.Clone(s.rules.Policies), func(p access.Policy) bool { return p.Tenant != t })
-	return true
-}
-
-func (s *situation) connect(name string) bool {
-	id := estate.Key(vaultID) + "/privateendpointconnections" + name
-	kept := slices.DeleteFunc(slices.Clone(s.rules.Connections), func(c access.Connection) bool { return c.ID == id })
-	if name == "/c" && len(kept) == len(s.rules.Connections) {
-		return false
-	}
-	s.rules.Connections = append(kept, access.Connection{ID: id, State: access.EndpointApproved})
-	return true
-}
-
 // count is how many estates are tried.
 func count(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("POSTERN_WHO_ESTATES"))
@@ -244,6 +223,7 @@ func count(t *testing.T) int {
 // no reader and no place that is not told, and every path that is told can
 // be walked and ends in an allowed read.
 func TestComplete(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	workers := runtime.GOMAXPROCS(0)
 	n := count(t)
 	var all sync.WaitGroup
@@ -259,9 +239,9 @@ func TestComplete(t *testing.T) {
 
 func tryEstate(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
-	list := randomEstate(r)
-	s, _ := estate.New(list, rigOptions())
-	answer, err := Ask(s, "main", Question{Object: "db"}, rigOptions())
+	w := randomWorld(r)
+	s := w.compiled()
+	answer, err := Ask(s, "main", Question{Object: "db", Principals: w.principals}, rigOptions())
 	if err != nil {
 		t.Errorf("estate %d: %v", seed, err)
 		return
@@ -269,31 +249,71 @@ func tryEstate(t *testing.T, seed uint64) {
 	for _, id := range people {
 		for _, tenant := range []string{home, elsewhere} {
 			actor := Principal{Tenant: access.MustGUID(tenant), Object: access.MustGUID(id)}
+			if w.known(actor.Object) {
+				if actor = w.principal(actor.Object); tenant != home {
+					continue // it is of one tenant
+				}
+			}
 			paths := pathsOf(answer, actor)
-			b := force(r, answer.Vault, actor)
+			b := force(r, w, s, answer.Vault, actor)
 			for found := range b.found {
-				if !told(paths, found, b.readers[found.reader], answer.Vault) {
-					t.Errorf("estate %d: %s of %s: reader %d (%s) from %s (template %v) is not told; paths %+v\n%s", seed, id, tenant,
-						found.reader, b.readers[found.reader].Tenant, found.from, found.template, paths, documents(list))
+				if !told(paths, found, b.reader, answer.Vault) {
+					t.Errorf("estate %d: %s of %s: reader %d (%s) from %s (template %v) is not told; paths %s\n%s", seed, id, tenant,
+						found.reader, b.reader.Tenant, found.from, found.template, described(paths), documents(w.list))
+					return
 				}
 			}
 			for i := range paths {
-				if why := walk(list, &paths[i], actor, answer); why != "" {
-					t.Errorf("estate %d: %s of %s: %v for %s: %s\n%s", seed, id, tenant, paths[i].Steps(), paths[i].Reader, why, documents(list))
+				if why := w.walk(&paths[i], actor, answer, nil); why != "" {
+					t.Errorf("estate %d: %s of %s: %s: %s\n%s", seed, id, tenant, why, described(paths[i:i+1]), documents(w.list))
+					return
 				}
 			}
 		}
 	}
 }
 
-func force(r *rand.Rand, v *estate.Vault, actor Principal) *brute {
-	stranger := access.Caller{Token: access.TokenValid, Tenant: access.MustGUID(pick(r, home, elsewhere, "44444444-4444-4444-4444-444444444444")),
+// described is what the steps of paths are.
+func described(paths []Path) string {
+	var b strings.Builder
+	for i := range paths {
+		fmt.Fprintf(&b, "\n  %s %v from %s:", paths[i].Reader, paths[i].Others, paths[i].Origins)
+		for _, step := range paths[i].Steps() {
+			fmt.Fprintf(&b, " [%s] %s at %s (%s);", step.As, step.Write, step.Scope, step.Role)
+		}
+	}
+	return b.String()
+}
+
+func force(r *rand.Rand, w *world, s *estate.Snapshot, v *estate.Vault, actor Principal) *brute {
+	b := &brute{world: w, actor: actor.caller(), seen: map[uint64]bool{}, found: map[reach]bool{}}
+	b.reader = access.Caller{Token: access.TokenValid, Tenant: access.MustGUID(pick(r, home, elsewhere, "44444444-4444-4444-4444-444444444444")),
 		Object: access.MustGUID("00000000-0000-0000-0000-0000000000ff")}
-	b := &brute{actor: actor.caller(), seen: map[uint64]bool{}, found: map[reach]bool{}}
-	b.readers = []access.Caller{b.actor, stranger}
-	b.writes = naiveWrites(r, b.actor, stranger)
+	b.writes = append(naiveWrites(r, b.actor, b.reader), perimeterWrites(v.Rules.Perimeter.Mode != access.PerimeterNone)...)
+	b.writes = append(b.writes, b.widerWrites()...)
 	flag := v.Properties.EnabledForTemplateDeployment
-	b.search(situation{rules: *v.Rules, templates: flag != nil && *flag, authority: access.NewAuthority(v.Rules.Assignments, v.Rules.DenyAssignments)}, 0, 0)
+	start := situation{rules: *v.Rules, templates: flag != nil && *flag, acting: []access.Caller{b.actor}}
+	for _, res := range s.Under("", estate.TypeRoleAssignment) {
+		var doc struct {
+			Properties struct {
+				Role      string `json:"roleDefinitionId"`
+				Principal string `json:"principalId"`
+			} `json:"properties"`
+		}
+		if err := json.Unmarshal(res.Body, &doc); err != nil {
+			panic(err)
+		}
+		role, _ := s.Role(doc.Properties.Role[len("/x/"):], subscription)
+		a := access.Assignment{ID: res.Name, Principal: access.MustGUID(doc.Properties.Principal), Scope: res.Scope(), Role: role}
+		switch at := res.Scope(); {
+		case at == managed:
+			start.far = append(start.far, a)
+		case !slices.ContainsFunc(v.Rules.Assignments, func(o access.Assignment) bool { return o.ID == a.ID }):
+			start.beside = append(start.beside, a)
+		}
+	}
+	start.decide()
+	b.search(start, 0, 0)
 	return b
 }
 

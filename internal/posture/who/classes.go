@@ -60,15 +60,28 @@ type class struct {
 	// condition or a deny assignment may ask who and where.
 	own bool
 
-	// policies is what the vault's policies give. What follows is found out
-	// by asking the decision: may is which writes are allowed and where,
-	// roles the objects that role assignments give, and holds whether the
-	// right is there as things are.
+	// policies is what the vault's policies give, sort what of its principals
+	// the decision asks for.
 	policies, sort string
 	// conditional is true when an assignment holds only for certain writes.
 	conditional bool
-	may, roles  string
-	holds       bool
+	judgement
+	// taken are those whom its principals can take over.
+	taken []taken
+}
+
+// judgement is what the decision says of a class as things are: whether it
+// reads by roles, and whether it holds the right. Classes of which all is the
+// same have one id; those that differ only in what they read have the same
+// rights.
+type judgement struct {
+	id, rights   int
+	reads, holds bool
+}
+
+// idle is true of a class that nothing gives anything at the vault.
+func (c *class) idle() bool {
+	return len(c.assigned) == 0 && c.policies == "" && !c.principals[0].Administrator
 }
 
 // index is the assignments of the estate by where they stand.
@@ -78,17 +91,28 @@ type index struct {
 	// far are those whose scopes are not part of the ids below them:
 	// management groups and the roots of tenants.
 	far []*assigned
+	of  map[access.GUID][]*assigned // all, by principal
+}
+
+// each goes through all assignments.
+func (x *index) each(f func(*assigned)) {
+	for _, list := range x.of {
+		for _, a := range list {
+			f(a)
+		}
+	}
 }
 
 const vaultsMarker = "/providers/microsoft.keyvault/vaults/"
 
 func newIndex(s *estate.Snapshot) *index {
-	x := &index{at: map[string][]*assigned{}, below: map[string][]*assigned{}}
+	x := &index{at: map[string][]*assigned{}, below: map[string][]*assigned{}, of: map[access.GUID][]*assigned{}}
 	for _, r := range s.Under("", estate.TypeRoleAssignment) {
 		a, ok := readAssigned(r)
 		if !ok {
 			continue
 		}
+		x.of[a.principal] = append(x.of[a.principal], a)
 		at := strings.Index(a.scope, vaultsMarker)
 		end := -1
 		if at >= 0 {
@@ -118,7 +142,7 @@ type upper struct {
 // upper finds or makes the classes of a vault's subscription.
 func (x *search) upper(v *estate.Vault) *upper {
 	far := x.reachingFromFar(v)
-	key := v.Subscription
+	key := v.Subscription + x.home(v).String()
 	for _, a := range far {
 		key += " " + estate.Key(a.resource.ID)
 	}
@@ -136,6 +160,7 @@ func (x *search) upper(v *estate.Vault) *upper {
 	}
 	by := map[string]*class{}
 	for _, p := range u.order {
+		u.of[p] = x.withDefining(p, u.of[p])
 		if !x.grouped[p] {
 			u.classes = gather(u.classes, by, x.class(v, x.principal(p, x.home(v)), u.of[p], ""))
 		}
@@ -172,7 +197,7 @@ func (x *search) class(v *estate.Vault, p Principal, held []*assigned, policies 
 	says := make([]string, 0, len(held))
 	vault := estate.Key(v.Resource.ID)
 	for _, a := range held {
-		where := "far " + a.scope
+		where := ""
 		switch rest, inside := strings.CutPrefix(a.scope, vault+"/"); {
 		case inside:
 			where = "object " + rest
@@ -182,6 +207,8 @@ func (x *search) class(v *estate.Vault, p Principal, held []*assigned, policies 
 			where = "root"
 		case strings.HasPrefix(vault, a.scope+"/"):
 			where = []string{"subscription", "group"}[min(1, strings.Count(a.scope, "/")/4)]
+		default:
+			where = a.scope
 		}
 		says = append(says, where+" "+a.says)
 		c.own = c.own || a.condition != ""
@@ -220,6 +247,9 @@ func (x *search) sort(p *Principal, v *estate.Vault) string {
 		b.WriteString(" by ")
 		b.WriteString(p.App.String())
 	}
+	if p.Administrator {
+		b.WriteString(" administrator")
+	}
 	return b.String()
 }
 
@@ -236,7 +266,11 @@ func (x *search) classes(v *estate.Vault) []*class {
 		}
 	}
 	group := vault[:max(0, strings.Index(vault, "/providers/"))]
-	for _, list := range [][]*assigned{x.index.at[group], x.index.at[vault], x.index.below[vault]} {
+	lists := [][]*assigned{x.index.at[group], x.index.at[vault], x.index.below[vault]}
+	for _, scope := range x.beside(v) {
+		lists = append(lists, x.index.at[scope])
+	}
+	for _, list := range lists {
 		for _, a := range list {
 			add(a.principal)
 			apart[a.principal] = append(apart[a.principal], a)
@@ -247,6 +281,11 @@ func (x *search) classes(v *estate.Vault) []*class {
 		add(p.Object)
 	}
 	apartTenant := x.home(v) != v.Rules.Tenant
+	for i := range x.administrators {
+		if p := &x.administrators[i]; p.Tenant == x.home(v) {
+			add(p.Object)
+		}
+	}
 	for _, p := range u.order {
 		// Where the vault is of another tenant than the subscription, an id
 		// may be of either.
@@ -280,8 +319,29 @@ func (x *search) classes(v *estate.Vault) []*class {
 			continue
 		}
 		held := x.held(&p, u, apart)
-		if text := policies(&p); len(held) > 0 || text != "" {
+		if text := policies(&p); len(held) > 0 || text != "" || p.Administrator && p.Tenant == x.home(v) {
 			list = gather(list, by, x.class(v, p, held, text))
+		}
+	}
+	return list
+}
+
+// beside is the scopes, as Keys, at which rights over the vault's perimeter
+// may stand and rights over the vault do not.
+func (x *search) beside(v *estate.Vault) []string {
+	if v.Rules.Perimeter.Mode == access.PerimeterNone {
+		return nil
+	}
+	t := &trial{search: x, snapshot: x.snapshot, vault: v}
+	u, ok := t.under()
+	if !ok {
+		return nil
+	}
+	var list []string
+	vault := estate.Key(v.Resource.ID)
+	for _, scope := range append(ancestors(u.perimeter), u.association.ID, u.profile) {
+		if key := estate.Key(scope); key != "" && !strings.HasPrefix(vault, key+"/") {
+			list = append(list, key)
 		}
 	}
 	return list
@@ -292,9 +352,23 @@ func (x *search) held(p *Principal, u *upper, apart map[access.GUID][]*assigned)
 	var held []*assigned
 	for _, id := range append([]access.GUID{p.Object}, p.Groups...) {
 		if list, ok := apart[id]; ok {
-			held = append(held, list...)
+			held = append(held, x.withDefining(id, list)...)
 		} else {
 			held = append(held, u.of[id]...)
+		}
+	}
+	return held
+}
+
+// withDefining adds what a principal holds where custom roles are assignable:
+// who changes one needs the right at all of these scopes.
+func (x *search) withDefining(id access.GUID, held []*assigned) []*assigned {
+	if len(x.defining) == 0 {
+		return held
+	}
+	for _, a := range x.index.of[id] {
+		if x.defining[a.scope] && !slices.Contains(held, a) {
+			held = append(held[:len(held):len(held)], a)
 		}
 	}
 	return held

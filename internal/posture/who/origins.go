@@ -60,6 +60,9 @@ func (o Origins) String() string {
 	return strings.Join(o.Words(), "; ")
 }
 
+// every4 and every6 hold all addresses.
+var every4, every6 = netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
+
 // admits asks the network gate alone.
 func admits(rules *access.Rules, r access.Request) bool {
 	for _, step := range access.Explain(rules, &r).Steps {
@@ -79,6 +82,10 @@ func (x *search) origins(rules *access.Rules, p *Principal) Origins {
 	}
 	var found Origins
 	prefix := func(p netip.Prefix) bool { return from(access.Origin{Path: access.PathPublic, Addr: p.Addr()}) }
+	all := func(p netip.Prefix) bool { return slices.Contains(rules.Perimeter.Prefixes, p) && prefix(p) }
+	if all(every4) && all(every6) {
+		return AnyAddress
+	}
 	if slices.ContainsFunc(rules.IPRules, func(i access.IPRule) bool { return prefix(i.Prefix) }) || slices.ContainsFunc(rules.Perimeter.Prefixes, prefix) {
 		found |= ListedAddress
 	}
@@ -176,7 +183,7 @@ func (x *search) templateOrigins(v *estate.Vault) Origins {
 			}
 		}
 	}
-	r.Origin = access.Origin{Path: access.PathPublic}
+	r.Origin = access.Origin{Path: access.PathPublic, Addr: every4.Addr()}
 	if admits(v.Rules, r) {
 		return Deployment
 	}

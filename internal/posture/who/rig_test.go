@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"postern/access"
@@ -37,6 +38,93 @@ var narrow = map[string]*access.Role{
 	"e0000000-0000-0000-0000-000000000004": {ID: "e0000000-0000-0000-0000-000000000004", Actions: []string{"Microsoft.KeyVault/vaults/privateEndpointConnections/write"}},
 	"e0000000-0000-0000-0000-000000000005": {ID: "e0000000-0000-0000-0000-000000000005", Actions: []string{"Microsoft.Network/networkSecurityPerimeters/resourceAssociations/delete"}},
 	"e0000000-0000-0000-0000-000000000006": {ID: "e0000000-0000-0000-0000-000000000006", Actions: []string{"Microsoft.KeyVault/vaults/write"}},
+	"e0000000-0000-0000-0000-000000000007": {ID: "e0000000-0000-0000-0000-000000000007", Actions: []string{"Microsoft.KeyVault/vaults/joinPerimeter/action"}},
+	"e0000000-0000-0000-0000-000000000008": {ID: "e0000000-0000-0000-0000-000000000008", Actions: []string{"Microsoft.Network/networkSecurityPerimeters/profiles/accessRules/write"}},
+	"e0000000-0000-0000-0000-000000000009": {ID: "e0000000-0000-0000-0000-000000000009", Actions: []string{"Microsoft.Authorization/roleDefinitions/write"}},
+	"e0000000-0000-0000-0000-00000000000a": {ID: "e0000000-0000-0000-0000-00000000000a", Actions: []string{"Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"}},
+	"e0000000-0000-0000-0000-00000000000b": {ID: "e0000000-0000-0000-0000-00000000000b", Actions: []string{"Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/write"}},
+}
+
+// The rest of the wider estates: a management group, a custom role, and
+// identities of people[3] (its own resource) and people[2] (of a machine).
+const (
+	managed    = "/tenants/" + home + "/providers/Microsoft.Management/managementGroups/mg"
+	custom     = "c0000000-0000-0000-0000-000000000001"
+	customID   = "/tenants/" + home + "/providers/Microsoft.Authorization/roleDefinitions/" + custom
+	other      = subscription + "/resourceGroups/other"
+	identityID = other + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
+	machineID  = other + "/providers/Microsoft.Compute/virtualMachines/vm"
+	team       = "00000000-0000-0000-0000-0000000000aa"
+)
+
+// world is an estate and what its directory says.
+type world struct {
+	list       []*estate.Resource
+	principals []Principal
+	// scopes is where the custom role is assignable; nil when there is none.
+	scopes []string
+	// managed, identity, machine and directory tell what there is.
+	managed, identity, machine, directory bool
+	snapshot                              *estate.Snapshot
+}
+
+// randomWorld is a random estate with some of the rest.
+func randomWorld(r *rand.Rand) *world {
+	w := &world{list: randomEstate(r)}
+	if r.IntN(2) == 0 {
+		return w
+	}
+	holders, scopes := people, []string{subscription, group, vaultID}
+	assign := func(role string) {
+		w.list = append(w.list, assignmentOf(100+len(w.list), role, pick(r, holders...), pick(r, scopes...)))
+	}
+	if w.managed = r.IntN(3) == 0; w.managed {
+		w.list[1] = resource(subscription, estate.TypeSubscription, map[string]any{"tenantId": home, "managementGroup": "mg"})
+		w.list = append(w.list, resource(managed, estate.TypeManagementGroup, map[string]any{}))
+		scopes = append(scopes, managed, managed)
+		if r.IntN(2) == 0 {
+			w.list = append(w.list, resource(managed+"/providers/"+estate.TypeDenyAssignment+"/mg-d", estate.TypeDenyAssignment, map[string]any{"properties": map[string]any{
+				"denyAssignmentName": "d", "principals": []any{map[string]any{"id": pick(r, append(people, "00000000-0000-0000-0000-000000000000")...)}},
+				"permissions": []any{map[string]any{"actions": []any{pick(r, actionVault, actionPolicies)}, "dataActions": pick(r, []any{}, []any{"*"})}}}}))
+		}
+	}
+	if w.directory = r.IntN(2) == 0; w.directory {
+		holders = append(slices.Clone(people), team)
+		for i, id := range append(slices.Clone(people), team) {
+			p := Principal{Tenant: access.MustGUID(home), Object: access.MustGUID(id), Known: true, Group: id == team, User: i == 1, Administrator: i == 0 && r.IntN(4) == 0}
+			if i > 1 && r.IntN(3) == 0 && !p.User {
+				p.Owners = []access.GUID{access.MustGUID(people[r.IntN(3)])}
+			}
+			w.principals = append(w.principals, p)
+		}
+	}
+	w.identity, w.machine = r.IntN(3) == 0, r.IntN(3) == 0
+	if w.identity {
+		w.list = append(w.list, resource(identityID, typeIdentity, map[string]any{"properties": map[string]any{"principalId": people[3]}}))
+		scopes = append(scopes, identityID, other)
+		if w.directory {
+			w.principals[3].Resource, w.principals[3].Owners = identityID, nil
+		}
+	}
+	if w.machine {
+		w.list = append(w.list, resource(machineID, "Microsoft.Compute/virtualMachines", map[string]any{"identity": map[string]any{"principalId": people[2]}}))
+		scopes = append(scopes, machineID, other)
+		if w.directory {
+			w.principals[2].Resource, w.principals[2].Owners = machineID, nil
+		}
+	}
+	if r.IntN(3) == 0 {
+		w.scopes = pick(r, []string{subscription}, []string{group}, []string{group, other})
+		w.list = append(w.list, resource(customID, estate.TypeRoleDefinition, map[string]any{"properties": map[string]any{"assignableScopes": w.scopes,
+			"permissions": []any{map[string]any{"actions": pick(r, []any{"Microsoft.KeyVault/vaults/read"}, []any{actionDefine}), "dataActions": []any{}}}}}))
+		w.list = append(w.list, assignmentOf(98, custom, pick(r, holders...), pick(r, group, vaultID)))
+		assign("e0000000-0000-0000-0000-000000000009")
+	}
+	for range r.IntN(3) {
+		d, _ := roles.ByRoleName(pick(r, roleNames...))
+		assign(pick(r, d.Name, d.Name, "e0000000-0000-0000-0000-00000000000a", "e0000000-0000-0000-0000-00000000000b"))
+	}
+	return w
 }
 
 var roleNames = []string{"Owner", "Contributor", "Key Vault Contributor", "User Access Administrator", "Key Vault Data Access Administrator",
@@ -101,12 +189,12 @@ func randomEstate(r *rand.Rand) []*estate.Resource {
 	for n := range r.IntN(4) {
 		role := ""
 		if r.IntN(3) == 0 {
-			role = fmt.Sprintf("e0000000-0000-0000-0000-00000000000%d", 1+r.IntN(len(narrow)))
+			role = fmt.Sprintf("e0000000-0000-0000-0000-%012x", 1+r.IntN(len(narrow)))
 		} else {
 			d, _ := roles.ByRoleName(pick(r, roleNames...))
 			role = d.Name
 		}
-		list = append(list, assignmentOf(n, role, pick(r, people...), pick(r, "/", subscription, group, vaultID, vaultID, vaultID+"/secrets/db", vaultID+"/secrets/other")))
+		list = append(list, assignmentOf(n, role, pick(r, people...), pick(r, "/", subscription, group, vaultID, vaultID, vaultID+"/secrets/db", vaultID+"/secrets/other", perimeterID)))
 	}
 	if r.IntN(6) == 0 {
 		denied := map[string]any{"denyAssignmentName": "d", "principals": []any{map[string]any{"id": pick(r, append(people, "00000000-0000-0000-0000-000000000000")...)}},

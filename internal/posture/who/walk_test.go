@@ -8,48 +8,74 @@ import (
 
 	"postern/access"
 	"postern/internal/estate"
-	"postern/internal/roles"
 )
 
 // walk replays a path on the estate's documents, write by write, each
-// allowed by the control plane, and asks for the object at the end; it says
-// what is wrong.
-func walk(list []*estate.Resource, p *Path, actor Principal, answer *Answer) string {
-	list = slices.Clone(list)
-	c := actor.caller()
+// allowed by the control plane or the directory, and asks for the object at
+// the end; it says what is wrong. A guard of the walk may stop a write.
+func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *Step, before, after []*estate.Resource) bool) string {
+	list := slices.Clone(w.list)
+	acting := map[string]access.Caller{"": actor.caller()}
 	readers := []access.Caller{{Token: access.TokenValid, Tenant: answer.Vault.Rules.Tenant, Object: access.MustGUID("00000000-0000-0000-0000-0000000000ee")}}
-	switch p.Reader {
-	case Itself:
-		readers[0] = c
-	case Foreign:
-		readers[0].Tenant = access.MustGUID("55555555-5555-5555-5555-555555555555")
-	case Holder:
-		readers = holders(list, answer)
-	}
-	s, _ := estate.New(list, rigOptions())
+	s, last := w.compiled(), -1
 	for n, step := range p.Steps() {
-		if actor.Tenant.String() != home || !allowed(s, &c, &step) {
+		switch {
+		case p.As != nil:
+			readers[0] = acting[p.As.name()]
+		case p.Reader == Itself:
+			readers[0] = acting[""]
+		case p.Reader == Foreign:
+			readers[0].Tenant = access.MustGUID("55555555-5555-5555-5555-555555555555")
+		case !p.To.IsZero():
+			readers[0].Object = p.To
+		}
+		c, there := acting[step.As]
+		to := &c
+		if step.Write == AssignRole {
+			to = &readers[0]
+		}
+		if !there || !w.allowed(s, &c, to, &step) {
 			return fmt.Sprintf("step %d is not allowed", n)
 		}
-		list = do(list, 100+n, &step, &c, &readers[0])
-		if step.Role != "" {
+		after := do(list, 100+n, &step, &c, &readers[0])
+		if stops != nil && stops(&step, list, after) {
+			return "stopped"
+		}
+		if list = after; step.Target != nil {
+			taken := access.Caller{Token: access.TokenValid, Tenant: step.Target.Tenant, Object: step.Target.Object, User: step.Target.User, IdentityResource: strings.ToLower(step.Target.Resource)}
+			if step.Write == JoinGroup {
+				taken = c
+				taken.Groups = append(slices.Clone(c.Groups), step.Target.Object)
+			}
+			acting[step.Target.name()] = taken
+			if step.Write == JoinGroup {
+				acting["a member of "+step.Target.name()] = taken
+			}
+		}
+		switch step.Write {
+		case Elevate, WidenRole, TakeRole, TakeMore, TakeGroupRole, TakePerimeterRole, MoveSubscription: // the others change no right
 			s, _ = estate.New(list, rigOptions())
+			last = n
 		}
 	}
-	s, _ = estate.New(list, rigOptions())
+	if last < p.Chain()+len(p.plan())-1 {
+		s, _ = estate.New(list, rigOptions())
+	}
+	switch {
+	case p.As != nil:
+		readers[0] = acting[p.As.name()]
+	case p.Reader == Itself:
+		readers[0] = acting[""]
+	case p.Reader == Holder:
+		readers = w.holders(answer)
+	}
 	v, _ := s.Vault("main")
 	if p.Template {
-		flag := v.Properties.EnabledForTemplateDeployment
-		r := access.Request{Origin: access.Origin{Path: access.PathPublic, Service: deploymentService}, Operation: access.SecretGet,
-			Caller: access.Caller{Token: access.TokenValid, Tenant: v.Rules.Tenant, App: access.MustGUID("77777777-7777-7777-7777-777777777777")}}
-		if flag == nil || !*flag || !s.Authority().Authorize(&c, actionDeploy, vaultID).Allowed() || access.Explain(v.Rules, &r).Steps[1].Outcome != access.Passed {
-			return "no template deployment reads it"
-		}
-		return ""
+		return template(s, v, acting)
 	}
 	for _, reader := range readers {
 		for _, kind := range []Origins{AnyAddress, ListedAddress, ListedSubnet, Endpoint, NewEndpoint, Perimeter, Trusted} {
-			if p.Origins&kind != 0 && !reads(v, reader, kind) {
+			if p.Origins&kind != 0 && !reads(v, reader, kind, w.known(reader.Object)) {
 				return fmt.Sprintf("%s is refused from %s", reader.Object, kind)
 			}
 		}
@@ -57,14 +83,48 @@ func walk(list []*estate.Resource, p *Path, actor Principal, answer *Answer) str
 	return ""
 }
 
+// compiled is the world's estate, compiled once.
+func (w *world) compiled() *estate.Snapshot {
+	if w.snapshot == nil {
+		w.snapshot, _ = estate.New(w.list, rigOptions())
+	}
+	return w.snapshot
+}
+
+// template asks for a deployment of somebody's.
+func template(s *estate.Snapshot, v *estate.Vault, acting map[string]access.Caller) string {
+	flag := v.Properties.EnabledForTemplateDeployment
+	r := access.Request{Origin: access.Origin{Path: access.PathPublic, Service: deploymentService, Addr: places[0].origin.Addr}, Operation: access.SecretGet,
+		Caller: access.Caller{Token: access.TokenValid, Tenant: v.Rules.Tenant, App: access.MustGUID("77777777-7777-7777-7777-777777777777")}}
+	for _, c := range acting {
+		if flag != nil && *flag && c.Tenant.String() == home && s.Authority().Authorize(&c, actionDeploy, vaultID).Allowed() && access.Explain(v.Rules, &r).Steps[1].Outcome == access.Passed {
+			return ""
+		}
+	}
+	return "no template deployment reads it"
+}
+
+func (w *world) known(id access.GUID) bool {
+	return slices.ContainsFunc(w.principals, func(p Principal) bool { return p.Object == id })
+}
+
+func (w *world) principal(id access.GUID) Principal {
+	for _, p := range w.principals {
+		if p.Object == id {
+			return p
+		}
+	}
+	return Principal{}
+}
+
 // reads asks from a place of the kind.
-func reads(v *estate.Vault, c access.Caller, kind Origins) bool {
+func reads(v *estate.Vault, c access.Caller, kind Origins, known bool) bool {
 	for _, o := range naiveOrigins(v.Rules) {
 		if o.kind != kind {
 			continue
 		}
 		caller := c
-		if kind == Trusted {
+		if kind == Trusted && !known {
 			caller.IdentityResource = factory
 		}
 		r := access.Request{Origin: o.origin, Caller: caller, Operation: access.SecretGet, Object: "db"}
@@ -76,13 +136,20 @@ func reads(v *estate.Vault, c access.Caller, kind Origins) bool {
 }
 
 // holders are the principals that hold the right, whatever the network says.
-func holders(list []*estate.Resource, answer *Answer) []access.Caller {
+func (w *world) holders(answer *Answer) []access.Caller {
 	open := *answer.Vault.Rules
 	open.PublicAccess, open.DefaultAction, open.Perimeter = access.PublicEnabled, access.Allow, access.Perimeter{}
 	var all []access.Caller
-	for _, id := range people {
+	for _, id := range append(people, team) {
 		for _, tenant := range []string{home, elsewhere} {
 			c := access.Caller{Token: access.TokenValid, Tenant: access.MustGUID(tenant), Object: access.MustGUID(id)}
+			if w.known(c.Object) {
+				if p := w.principal(c.Object); tenant == home {
+					c = p.caller()
+				} else {
+					continue
+				}
+			}
 			if access.Explain(&open, &access.Request{Origin: access.Origin{Path: access.PathPublic}, Caller: c, Operation: access.SecretGet, Object: "db"}).Decision.Allowed() {
 				all = append(all, c)
 			}
@@ -91,41 +158,71 @@ func holders(list []*estate.Resource, answer *Answer) []access.Caller {
 	return all
 }
 
-func allowed(s *estate.Snapshot, c *access.Caller, step *Step) bool {
+// allowed asks whether a caller may make a step.
+func (w *world) allowed(s *estate.Snapshot, c, to *access.Caller, step *Step) bool {
+	self := w.principal(c.Object)
+	switch step.Write {
+	case Elevate:
+		return self.Administrator
+	case AddCredential, SetPassword, JoinGroup:
+		return self.Administrator && !self.Tenant.IsZero() || slices.Contains(w.principal(step.Target.Object).Owners, c.Object) && step.Write != SetPassword
+	}
+	if c.Tenant.String() != home {
+		return false
+	}
+	for _, n := range step.Also {
+		if !s.Authority().Authorize(c, n.Action, n.Scope).Allowed() {
+			return false
+		}
+	}
 	if s.Authority().Authorize(c, step.Action, step.Scope).Allowed() {
 		return true
 	}
-	if denied(s, c, step) {
+	if step.Action != actionAssign {
 		return false
 	}
-	d, _ := roles.ByName(delegate)
-	for _, r := range s.Under("", estate.TypeRoleAssignment) {
-		text := string(r.Body)
-		scope := strings.TrimSuffix(strings.SplitN(r.ID+"/", "/providers/Microsoft.Authorization/", 2)[0], "/")
-		if strings.Contains(text, d.Name) && strings.Contains(text, c.Object.String()) && strings.HasPrefix(step.Scope+"/", scope+"/") &&
-			step.Action == actionAssign && slices.Contains(d.Delegates, step.Role) {
-			return true
-		}
-	}
-	return false
-}
-
-// denied reports whether a deny assignment would stop even an owner.
-func denied(s *estate.Snapshot, c *access.Caller, step *Step) bool {
-	v, _ := s.Vault("main")
-	all := []access.Assignment{{ID: "o", Principal: c.Object, Scope: "/", Role: owner}}
-	return !access.NewAuthority(all, v.Rules.DenyAssignments).Authorize(c, step.Action, step.Scope).Allowed()
+	// Somebody the directory does not know is what the condition wants.
+	return slices.ContainsFunc([]string{"ServicePrincipal", "User", "Group"}, func(kind string) bool {
+		written := access.Written{Role: step.Role, Principal: to.Object.String(), Type: kind}
+		p := w.principal(to.Object)
+		return (!p.Known || p.kind() == kind) && s.Authority().AuthorizeAssignment(c, actionAssign, step.Scope, written).Allowed()
+	})
 }
 
 // do makes the change of a step in the documents.
 func do(list []*estate.Resource, n int, step *Step, actor, reader *access.Caller) []*estate.Resource {
+	list = slices.Clone(list)
 	switch step.Write {
-	case TakeRole, TakePerimeterRole:
+	case TakeIdentity, Federate, TakeWorkload, AddCredential, SetPassword, JoinGroup:
+		return list
+	case Elevate:
+		return append(list, assignmentOf(n, "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", actor.Object.String(), "/tenants/"+home))
+	case TakeRole, TakeMore, TakeGroupRole, TakePerimeterRole:
 		return append(list, assignmentOf(n, step.Role, actor.Object.String(), step.Scope))
 	case AssignRole:
 		return append(list, assignmentOf(n, step.Role, reader.Object.String(), step.Scope))
 	case LeavePerimeter:
-		return slices.DeleteFunc(list, func(r *estate.Resource) bool { return r.ID == step.Scope })
+		return slices.DeleteFunc(list, func(r *estate.Resource) bool { return r.ID == step.Scope || strings.HasPrefix(r.ID, step.Scope+"/") })
+	case WidenRole:
+		held := slices.ContainsFunc(list, func(r *estate.Resource) bool {
+			return strings.HasPrefix(r.ID, managed+"/") && strings.Contains(string(r.Body), custom)
+		})
+		return replaced(list, customID, map[string]any{"properties": map[string]any{"assignableScopes": []string{group},
+			"permissions": []any{map[string]any{"actions": []string{"*"}, "dataActions": map[bool][]string{false: {"*"}}[held]}}}})
+	case MoveSubscription:
+		return replaced(list, subscription, map[string]any{"tenantId": home})
+	case OpenPerimeter:
+		return append(list, resource(perimeterID+"/profiles/p/accessRules/open", estate.TypePerimeterRule, map[string]any{"properties": map[string]any{
+			"direction": "Inbound", "addressPrefixes": []any{"0.0.0.0/0", "::/0"}}}))
+	case RelaxPerimeter:
+		return replaced(list, association, map[string]any{"properties": map[string]any{"accessMode": "Learning",
+			"privateLinkResource": map[string]any{"id": vaultID}, "profile": map[string]any{"id": perimeterID + "/profiles/p"}}})
+	case JoinPerimeter:
+		const own = "/subscriptions/99999999-9999-9999-9999-999999999999/resourceGroups/rg/providers/Microsoft.Network/networkSecurityPerimeters/mine"
+		return append(list, resource(own, estate.TypePerimeter, map[string]any{}), resource(own+"/profiles/p", estate.TypePerimeterProfile, map[string]any{}),
+			resource(own+"/profiles/p/accessRules/open", estate.TypePerimeterRule, map[string]any{"properties": map[string]any{"direction": "Inbound", "addressPrefixes": []any{"0.0.0.0/0", "::/0"}}}),
+			resource(own+"/resourceAssociations/a", estate.TypePerimeterAssociation, map[string]any{"properties": map[string]any{"accessMode": "Enforced",
+				"privateLinkResource": map[string]any{"id": vaultID}, "profile": map[string]any{"id": own + "/profiles/p"}}}))
 	}
 	at := slices.IndexFunc(list, func(r *estate.Resource) bool { return r.ID == vaultID })
 	var doc map[string]map[string]any
@@ -133,6 +230,9 @@ func do(list []*estate.Resource, n int, step *Step, actor, reader *access.Caller
 		panic(err)
 	}
 	p := doc["properties"]
+	if p["networkAcls"] == nil {
+		p["networkAcls"] = map[string]any{}
+	}
 	switch step.Write {
 	case ChangeTenant:
 		entries, _ := p["accessPolicies"].([]any)
@@ -166,5 +266,12 @@ func do(list []*estate.Resource, n int, step *Step, actor, reader *access.Caller
 		}
 	}
 	list[at] = resource(vaultID, estate.TypeVault, map[string]any{"properties": p})
+	return list
+}
+
+// replaced is the list with another document of a resource.
+func replaced(list []*estate.Resource, id string, doc map[string]any) []*estate.Resource {
+	at := slices.IndexFunc(list, func(r *estate.Resource) bool { return r.ID == id })
+	list[at] = resource(id, list[at].Type, doc)
 	return list
 }

@@ -35,12 +35,43 @@ type Principal struct {
 	App    access.GUID
 	User   bool
 	Groups []access.GUID
+	// Group is true for a group. Administrator is true for an administrator
+	// of its directory, and Owners are those who may change it there: a group,
+	// or an application with its service principal.
+	Group, Administrator bool
+	Owners               []access.GUID
 	// Resource is the resource of a managed identity. Known tells that the
 	// directory knows the principal; one that it does not may be anything,
 	// the identity of a trusted service included.
 	Resource string
 	Known    bool
 	Name     string
+
+	member *Principal // the group that it was made a member of
+}
+
+// kind is what it is in role assignments (principalType).
+func (p *Principal) kind() string {
+	switch {
+	case p.Group:
+		return "Group"
+	case p.User:
+		return "User"
+	}
+	return "ServicePrincipal"
+}
+
+// name is how it is called: by its name if that is known.
+func (p *Principal) name() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.member != nil:
+		return "a member of " + p.member.name()
+	case p.Name != "":
+		return p.Name
+	}
+	return p.Object.String()
 }
 
 func (p *Principal) caller() access.Caller {
@@ -84,6 +115,8 @@ func (r Reader) String() string {
 // Path is one way to the objects.
 type Path struct {
 	Reader Reader
+	// As is who is taken over and makes the request; nil for nobody.
+	As *Principal
 	// Others is true when the same steps let any other principal of the
 	// vault's tenant in.
 	Others bool
@@ -99,12 +132,23 @@ type Path struct {
 	// does not hold for the whole vault.
 	Object string
 
-	plan      []done
-	selection uint16
-	// from is the vault that the plan was made for, vault the one that the
-	// path leads to: they differ in nothing but their names.
-	from, vault *estate.Vault
-	operation   access.Operation
+	selection uint64
+	// halves are what opens the two gates; the second is nil when the first
+	// is all.
+	halves [2]*half
+	asked  *asking
+	self   *Principal // the first of the finding's
+}
+
+// half is what opens one gate.
+type half struct {
+	// chain is the writes by which others are taken over, plan the others,
+	// as they were made at the vault from.
+	chain, plan []done
+	selection   uint64
+	from        *estate.Vault
+	origins     Origins
+	object      string
 }
 
 // Finding is the paths of principals that hold the same rights. The first
@@ -117,11 +161,33 @@ type Finding struct {
 // Now reports whether the principals reach the objects as things are.
 func (f *Finding) Now() bool {
 	for i := range f.Paths {
-		if len(f.Paths[i].plan) == 0 {
+		if f.Paths[i].Now() {
 			return true
 		}
 	}
 	return false
+}
+
+// Now reports whether the path has no steps.
+func (p *Path) Now() bool { return p.selection == 0 }
+
+// Through is who is taken over when all that follows is what that one can do
+// without the principal; then the path is one of its own.
+func (p *Path) Through() *Principal {
+	chain := p.chain()
+	if len(chain) == 0 || p.selection>>32&(p.selection>>32-1) != 0 {
+		return nil
+	}
+	as := chain[len(chain)-1].target
+	for _, d := range p.plan() {
+		if d.by == nil || d.by.Object != as.Object {
+			return nil
+		}
+	}
+	if p.Reader == Itself && !p.Template && (p.As == nil || p.As.Object != as.Object) {
+		return nil
+	}
+	return as
 }
 
 // Answer is who reaches, and could reach, the objects of one vault.

@@ -1,8 +1,6 @@
 package who
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"postern/access"
@@ -14,13 +12,43 @@ type Write uint8
 
 // The writes, in the order in which they are tried.
 const (
-	// TakeRole: the principal assigns a role to itself that holds every
-	// action of the control plane.
-	TakeRole Write = iota
+	// TakeIdentity: a user-assigned identity is given to a resource of the
+	// principal's own; Federate: it comes to trust an issuer of its own.
+	TakeIdentity Write = iota
+	Federate
+	// TakeWorkload: a resource whose identity it is runs what the principal
+	// wants.
+	TakeWorkload
+	// AddCredential: a credential is added to an application; SetPassword: a
+	// user's password is set; JoinGroup: the principal becomes a member.
+	AddCredential
+	SetPassword
+	JoinGroup
+	// Elevate: an administrator of the directory becomes User Access
+	// Administrator at the tenant's root.
+	Elevate
+	// WidenRole: a custom role comes to hold everything.
+	WidenRole
+	// TakeRole: the principal assigns a role to itself, Owner if it may;
+	// TakeMore: another by means of that.
+	TakeRole
+	TakeMore
+	// TakeGroupRole does so at the subscription's management group, and
+	// MoveSubscription moves the subscription into the root group, away from
+	// what is denied in its own.
+	TakeGroupRole
+	MoveSubscription
 	// TakePerimeterRole does so at the vault's network security perimeter.
 	TakePerimeterRole
+	// OpenPerimeter: a rule of the perimeter lets every address in.
+	OpenPerimeter
+	// RelaxPerimeter: the association is no longer enforced.
+	RelaxPerimeter
 	// LeavePerimeter: the association with the perimeter is deleted.
 	LeavePerimeter
+	// JoinPerimeter puts the vault under a perimeter of the writer's own,
+	// whose rules replace the vault's firewall.
+	JoinPerimeter
 	// ChangeTenant: tenantId becomes the reader's, and the policies of
 	// others go with it, as the service demands.
 	ChangeTenant
@@ -50,141 +78,77 @@ const (
 	actionApprove     = "Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action"
 	actionConnection  = "Microsoft.KeyVault/vaults/privateEndpointConnections/write"
 	actionDeploy      = "Microsoft.KeyVault/vaults/deploy/action"
+	actionJoin        = "Microsoft.KeyVault/vaults/joinPerimeter/action"
 	actionAssign      = "Microsoft.Authorization/roleAssignments/write"
-	actionAssociation = "Microsoft.Network/networkSecurityPerimeters/resourceAssociations/delete"
+	actionDefine      = "Microsoft.Authorization/roleDefinitions/write"
+	actionElevate     = "Microsoft.Authorization/elevateAccess/action"
+	actionGroup       = "Microsoft.Management/managementGroups/write"
+	actionDropGroup   = "Microsoft.Resources/subscriptions/resourceGroups/delete"
+	actionDropNetwork = estate.TypePerimeter + "/delete"
+	actionRule        = estate.TypePerimeterRule + "/write"
+	actionProfile     = estate.TypePerimeterProfile + "/join/action"
+	actionAssociate   = estate.TypePerimeterAssociation + "/write"
+	actionAssociation = estate.TypePerimeterAssociation + "/delete"
 )
-
-// roleOwner is the role that TakeRole takes.
-const roleOwner = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 
 // ownConnection ends the id of a connection that Connect makes.
 const ownConnection = "/privateendpointconnections/who-own-endpoint"
 
-// done is a write that was made: by which action, and where.
-type done struct {
-	write         Write
-	action, scope string
-	// role is the GUID of the role that was assigned.
-	role string
-}
-
-// trial is a small estate in some state: the vault, what the perimeter and
-// the directory of roles say of it, and the assignments of those in play.
-type trial struct {
-	search *search
-	home   access.GUID // the tenant of the subscription; zero when not known
-	base   []*estate.Resource
-	// resource is the vault as it is after the writes that are done.
-	resource *estate.Resource
-	snapshot *estate.Snapshot
-	vault    *estate.Vault
-	// conditional is true when some assignment of the actor may say which
-	// roles it may assign.
-	conditional bool
-	done        []done
-}
-
-// settle compiles the documents.
-func (t *trial) settle() bool {
-	t.snapshot, _ = estate.New(append(t.base[:len(t.base):len(t.base)], t.resource), t.search.options)
-	var ok bool
-	t.vault, ok = t.snapshot.Vault(strings.ToLower(t.resource.Name))
-	return ok
-}
-
-// may asks the control plane. Its tokens must be of the subscription's
-// tenant.
-func (t *trial) may(p *Principal, action, scope string) bool {
-	if !t.home.IsZero() && p.Tenant != t.home {
-		return false
+// after is the trials after one more write for the reader, one for each way
+// to make it; none when nobody may, or when nothing would change.
+func (t *trial) after(w Write, reader *Principal, object string) []*trial {
+	switch w {
+	case TakeRole, TakeMore:
+		return t.takeRoles(w)
+	case WidenRole:
+		return t.widen()
 	}
-	c := p.caller()
-	return t.snapshot.Authority().Authorize(&c, action, scope).Allowed()
-}
-
-// mayAssign asks for the assignment of one role to somebody. Conditions may
-// ask what the somebody is; one that the directory does not know is said to
-// be what the condition wants, as a client may say it.
-func (t *trial) mayAssign(p, to *Principal, role, scope string) bool {
-	if !t.home.IsZero() && p.Tenant != t.home {
-		return false
-	}
-	c := p.caller()
-	if !t.conditional {
-		return t.snapshot.Authority().Authorize(&c, actionAssign, scope).Allowed()
-	}
-	for _, kind := range []string{"ServicePrincipal", "User", "Group"} {
-		w := access.Written{Role: role, Principal: to.Object.String(), Type: kind}
-		if t.snapshot.Authority().AuthorizeAssignment(&c, actionAssign, scope, w).Allowed() {
-			return true
-		}
-		if to.Known && to.User == (kind == "User") {
-			break
-		}
-	}
-	return false
-}
-
-// after is the trial after one more write of the actor for the reader; nil
-// when it may not, or when nothing would change.
-func (t *trial) after(w Write, actor, reader *Principal, object string) *trial {
-	next := *t
-	next.done = append(t.done[:len(t.done):len(t.done)], done{write: w})
-	d := &next.done[len(t.done)]
+	next, d := t.next(w)
 	changed := false
 	switch w {
-	case TakeRole:
-		changed = next.takeRole(actor, d)
+	case Elevate:
+		changed = next.elevate(d)
+	case TakeGroupRole:
+		changed = next.takeGroupRole(d)
+	case MoveSubscription:
+		changed = next.moveSubscription(d)
 	case TakePerimeterRole:
-		changed = next.takePerimeterRole(actor, d)
-	case AssignRole:
-		changed = next.assignRole(actor, reader, object, d)
+		changed = next.takePerimeterRole(d)
+	case OpenPerimeter:
+		changed = next.openPerimeter(d)
+	case RelaxPerimeter:
+		changed = next.relaxPerimeter(d)
 	case LeavePerimeter:
-		changed = next.leavePerimeter(actor, d)
+		changed = next.leavePerimeter(d)
+	case JoinPerimeter:
+		changed = next.joinPerimeter(d)
+	case AssignRole:
+		changed = next.assignRole(reader, object, d)
 	case Connect:
-		d.action, d.scope = actionApprove, t.resource.ID
-		if !t.may(actor, d.action, d.scope) {
-			d.action, d.scope = actionConnection, t.resource.ID+ownConnection
-		}
-		changed = t.may(actor, d.action, d.scope) && next.edit(connect)
+		changed = (t.take(d, actionApprove, t.id()) || t.take(d, actionConnection, t.id()+ownConnection)) && next.edit(connect)
 	case ApproveWaiting:
-		d.action, d.scope = actionConnection, t.resource.ID+"/privateEndpointConnections/*"
-		changed = t.may(actor, d.action, d.scope) && next.edit(approveWaiting)
+		changed = t.take(d, actionConnection, t.id()+"/privateEndpointConnections/*") && next.edit(approveWaiting)
 	case AddPolicy:
-		d.action, d.scope = actionPolicies, t.resource.ID
-		if !t.may(actor, d.action, d.scope) {
-			d.action = actionVault
-		}
-		changed = t.vault.Rules.Model == access.ModelPolicies && reader.Tenant == t.vault.Rules.Tenant && t.may(actor, d.action, d.scope) &&
+		changed = t.vault.Rules.Model == access.ModelPolicies && reader.Tenant == t.vault.Rules.Tenant &&
+			(t.take(d, actionPolicies, t.id()) || t.take(d, actionVault, t.id())) &&
 			next.edit(func(properties map[string]any) bool { return t.search.addPolicy(properties, reader) })
 	default:
-		d.action, d.scope = actionVault, t.resource.ID
-		changed = t.may(actor, d.action, d.scope) && next.edit(func(properties map[string]any) bool { return next.set(w, properties, reader) })
+		changed = t.take(d, actionVault, t.id()) && next.edit(func(properties map[string]any) bool { return t.set(w, properties, reader) })
 	}
-	if !changed || !next.settle() {
+	if !changed {
 		return nil
 	}
-	return &next
+	return []*trial{next}
 }
 
-// edit changes the properties of the vault's document.
-func (t *trial) edit(change func(properties map[string]any) bool) bool {
-	var doc map[string]any
-	if json.Unmarshal(t.resource.Body, &doc) != nil {
-		return false
+// next is a trial in which one more write is going to be made.
+func (t *trial) next(w Write) (*trial, *done) {
+	next := *t
+	if t.start == nil {
+		next.start = t
 	}
-	properties, _ := doc["properties"].(map[string]any)
-	if properties == nil || !change(properties) {
-		return false
-	}
-	body, err := json.Marshal(doc)
-	if err != nil {
-		return false
-	}
-	next := *t.resource
-	next.Body = body
-	t.resource = &next
-	return true
+	next.done = append(t.done[:len(t.done):len(t.done)], done{write: w})
+	return &next, &next.done[len(t.done)]
 }
 
 // set is the writes that need no more than to write the vault.
@@ -277,91 +241,4 @@ func (x *search) addPolicy(properties map[string]any, reader *Principal) bool {
 	list, _ := properties["accessPolicies"].([]any)
 	properties["accessPolicies"] = append(list, entry)
 	return true
-}
-
-// takeRole assigns Owner to the actor at the nearest scope where it may.
-func (t *trial) takeRole(actor *Principal, d *done) bool {
-	lacks := !t.may(actor, actionVault, t.resource.ID) || !t.may(actor, actionApprove, t.resource.ID) || !t.may(actor, actionDeploy, t.resource.ID)
-	return lacks && t.takeAt(t.resource.ID, actor, d)
-}
-
-// takePerimeterRole does so at the association with the perimeter.
-func (t *trial) takePerimeterRole(actor *Principal, d *done) bool {
-	a, ok := t.snapshot.Association(t.resource.ID)
-	return ok && !t.may(actor, actionAssociation, a.ID) && t.takeAt(a.ID, actor, d)
-}
-
-func (t *trial) takeAt(id string, actor *Principal, d *done) bool {
-	d.action, d.role = actionAssign, roleOwner
-	for _, d.scope = range ancestors(id) {
-		if t.mayAssign(actor, actor, roleOwner, d.scope) {
-			return t.assign(roleOwner, actor, d.scope)
-		}
-	}
-	return false
-}
-
-// assignRole gives the reader a role that holds the operation.
-func (t *trial) assignRole(actor, reader *Principal, object string, d *done) bool {
-	d.action = actionAssign
-	scopes := ancestors(t.resource.ID)
-	if object != "" && t.search.question.Operation.Info().Named {
-		scopes = append(scopes, t.resource.ID+"/"+t.search.question.Operation.Info().Kind.String()+"/"+object)
-	}
-	if t.vault.Rules.Model != access.ModelRBAC {
-		return false
-	}
-	for _, d.scope = range scopes {
-		for _, d.role = range t.search.roles {
-			if t.mayAssign(actor, reader, d.role, d.scope) {
-				return t.assign(d.role, reader, d.scope)
-			}
-		}
-	}
-	return false
-}
-
-// assign adds a role assignment to the estate.
-func (t *trial) assign(role string, p *Principal, scope string) bool {
-	body, err := json.Marshal(map[string]any{"properties": map[string]any{"principalId": p.Object.String(),
-		"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/" + role, "scope": scope}})
-	if err != nil {
-		return false
-	}
-	name := fmt.Sprintf("who-%d", len(t.done))
-	t.base = append(t.base[:len(t.base):len(t.base)], &estate.Resource{ID: strings.TrimRight(scope, "/") + "/providers/" + estate.TypeRoleAssignment + "/" + name,
-		Type: estate.TypeRoleAssignment, Name: name, Body: body})
-	return true
-}
-
-// leavePerimeter deletes the association of the vault.
-func (t *trial) leavePerimeter(actor *Principal, d *done) bool {
-	a, ok := t.snapshot.Association(t.resource.ID)
-	if !ok {
-		return false
-	}
-	d.action, d.scope = actionAssociation, a.ID
-	if !t.may(actor, d.action, d.scope) {
-		return false
-	}
-	var kept []*estate.Resource
-	for _, r := range t.base {
-		if estate.Key(r.ID) != estate.Key(a.ID) {
-			kept = append(kept, r)
-		}
-	}
-	t.base = kept
-	return true
-}
-
-// ancestors are the vault and the scopes above it, the nearest first.
-func ancestors(id string) []string {
-	list := []string{id}
-	parts := strings.Split(id, "/")
-	for _, n := range []int{5, 3} { // /subscriptions/x/resourceGroups/y, /subscriptions/x
-		if len(parts) > n {
-			list = append(list, strings.Join(parts[:n], "/"))
-		}
-	}
-	return append(list, "/")
 }

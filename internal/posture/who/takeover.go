@@ -1,0 +1,404 @@
+package who
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"postern/access"
+	"postern/internal/estate"
+	"postern/internal/roles"
+)
+
+// typeIdentity is an identity that is a resource.
+const (
+	typeIdentity       = "Microsoft.ManagedIdentity/userAssignedIdentities"
+	actionGiveIdentity = typeIdentity + "/assign/action"
+	actionFederate     = typeIdentity + "/federatedIdentityCredentials/write"
+)
+
+// taking is a way to act as somebody else by an action of the control plane.
+type taking struct {
+	write         Write
+	target        access.GUID
+	action, scope string
+}
+
+// edge is such a way, or one through the directory, for one principal of a
+// tenant: the writes it takes.
+type edge struct {
+	tenant access.GUID
+	target access.GUID
+	steps  []done
+}
+
+// taken is who can be taken over: the writes until then, and who acts.
+type taken struct {
+	chain []done
+	as    *Principal
+	// class is that of the principal at the vault, actors all that are taken
+	// over on the way, itself last, held what they hold there.
+	class  *class
+	actors []*Principal
+	held   []*assigned
+	bit    uint64
+}
+
+// maxTaken bounds who is looked at for one principal.
+const maxTaken = 31
+
+// takings reads the identities of a resource.
+func takings(r *estate.Resource) []taking {
+	if !bytes.Contains(r.Body, []byte("principalId")) || strings.HasPrefix(strings.ToLower(r.Type), "microsoft.authorization/") {
+		return nil
+	}
+	type principal struct {
+		ID string `json:"principalId"`
+	}
+	var doc struct {
+		Identity struct {
+			principal
+			User map[string]*principal `json:"userAssignedIdentities"`
+		} `json:"identity"`
+		Properties principal `json:"properties"`
+	}
+	if json.Unmarshal(r.Body, &doc) != nil {
+		return nil
+	}
+	var list []taking
+	add := func(p *principal, w Write, action string) {
+		if id, err := access.ParseGUID(p.ID); err == nil {
+			list = append(list, taking{w, id, action, r.ID})
+		}
+	}
+	if strings.EqualFold(r.Type, typeIdentity) {
+		add(&doc.Properties, TakeIdentity, actionGiveIdentity)
+		add(&doc.Properties, Federate, actionFederate)
+		return list
+	}
+	add(&doc.Identity.principal, TakeWorkload, r.Type+"/write")
+	for _, p := range doc.Identity.User {
+		if p != nil {
+			add(p, TakeWorkload, r.Type+"/write")
+		}
+	}
+	slices.SortFunc(list, func(a, b taking) int { return bytes.Compare(a.target[:], b.target[:]) })
+	return list
+}
+
+// edges finds who can take over whom, by one step each.
+func (x *search) findEdges() {
+	x.edges, x.edgesTo = map[access.GUID][]edge{}, map[access.GUID][]access.GUID{}
+	add := func(from access.GUID, e edge) {
+		x.edges[from] = append(x.edges[from], e)
+		x.edgesTo[e.target] = append(x.edgesTo[e.target], from)
+	}
+	for i := range x.takings {
+		k := &x.takings[i]
+		tenant, _ := access.ParseGUID(x.snapshot.TenantOf(k.scope))
+		for _, id := range x.around(k.scope) {
+			p := x.principal(id, tenant)
+			if steps := x.reach(&p, k); p.Tenant == tenant && steps != nil {
+				add(id, edge{tenant, k.target, steps})
+			}
+		}
+	}
+	for _, p := range x.question.Principals {
+		if p.Resource != "" {
+			continue // changes with its resource alone
+		}
+		for _, owner := range p.Owners {
+			if o, ok := x.known[owner]; ok && !p.User {
+				add(owner, edge{o.Tenant, p.Object, []done{x.changed(&p)}})
+			}
+		}
+	}
+}
+
+// around is those who hold something at a scope or above it, with the
+// members of groups that do, and the administrators.
+func (x *search) around(scope string) []access.GUID {
+	var list []access.GUID
+	seen := map[access.GUID]bool{}
+	add := func(id access.GUID) {
+		if !seen[id] {
+			seen[id] = true
+			list = append(list, id)
+		}
+	}
+	lists := [][]*assigned{x.index.at[""], x.index.far}
+	for _, at := range ancestors(scope)[:3] {
+		lists = append(lists, x.index.at[estate.Key(at)])
+	}
+	for _, held := range lists {
+		for _, a := range held {
+			if x.controls(a.role) {
+				add(a.principal)
+			}
+		}
+	}
+	for _, p := range x.question.Principals {
+		if p.Administrator || slices.ContainsFunc(p.Groups, func(g access.GUID) bool { return seen[g] }) {
+			add(p.Object)
+		}
+	}
+	return list
+}
+
+// controls reports whether a role may hold an action of the control plane.
+func (x *search) controls(role string) bool {
+	d, ok := roles.ByName(role)
+	return !ok || len(d.Actions) > 0
+}
+
+// reach is the writes by which a principal takes over another; nil for none.
+func (x *search) reach(p *Principal, k *taking) []done {
+	last := done{write: k.write, action: k.action, scope: k.scope, target: x.acting(k.target, p.Tenant)}
+	t := x.alone(p)
+	if t.may(k.action, k.scope) != nil {
+		return []done{last}
+	}
+	last.earned = true
+	taken := func(t *trial) []done {
+		for _, role := range append([]string{roleOwner}, x.controlOf(t.conditional)...) {
+			for _, scope := range t.over(k.scope) {
+				next, d := t.next(TakeRole)
+				if next.assign(role, nil, scope, d) && next.may(k.action, k.scope) != nil {
+					return append(next.done, last)
+				}
+			}
+		}
+		return nil
+	}
+	for i := range x.custom {
+		if next, d := t.next(WidenRole); next.widenRole(&x.custom[i], d) && next.may(k.action, k.scope) != nil {
+			return append(next.done, last)
+		}
+	}
+	if steps := taken(t); steps != nil {
+		return steps
+	}
+	if next, d := t.next(Elevate); next.elevate(d) {
+		return taken(next)
+	}
+	return nil
+}
+
+// alone is the trial of a principal with all that it holds, and no vault.
+func (x *search) alone(p *Principal) *trial {
+	if t := x.trials[p.Object]; t != nil {
+		return t
+	}
+	base := x.base[:len(x.base):len(x.base)]
+	for _, r := range x.subscriptions {
+		base = append(base, r)
+	}
+	t := &trial{search: x, home: p.Tenant, actors: []*Principal{p}, vault: x.nowhere}
+	for _, id := range append([]access.GUID{p.Object}, p.Groups...) {
+		t.conditional = t.conditional || x.conditional[id]
+		for _, a := range x.index.of[id] {
+			base = append(base, a.resource)
+		}
+	}
+	t.snapshot, _ = estate.New(base, x.options)
+	x.trials[p.Object] = t
+	return t
+}
+
+func (x *search) controlOf(conditional bool) []string {
+	if conditional {
+		return x.control
+	}
+	return nil
+}
+
+// changed is the write of the directory by which an object of it is taken
+// over.
+func (x *search) changed(p *Principal) done {
+	d := done{write: AddCredential, target: x.acting(p.Object, p.Tenant)}
+	switch {
+	case p.Group:
+		d.write = JoinGroup
+	case p.User:
+		d.write = SetPassword
+	}
+	return d
+}
+
+// acting is a principal as it acts when it is taken over.
+func (x *search) acting(id, tenant access.GUID) *Principal {
+	p := x.principal(id, tenant)
+	return &p
+}
+
+// takers finds, for each principal, whom it can take over who has something
+// to do with the vault. The classes are split accordingly, and those who
+// have nothing but that become classes of their own.
+func (y *asking) takers(classes []*class) []*class {
+	if x := y.search; x.edges == nil {
+		x.findEdges()
+	}
+	of := map[access.GUID]*class{}
+	for _, c := range classes {
+		for i := range c.principals {
+			of[c.principals[i].Object] = c
+		}
+	}
+	relevant, order := y.leading(of)
+	if len(order) == 0 {
+		return classes
+	}
+	by := map[string]*class{}
+	var list []*class
+	for _, c := range classes {
+		for _, p := range c.principals {
+			list = gatherTaken(list, by, c, p, y.chains(p, of, relevant))
+		}
+	}
+	for _, id := range order {
+		if of[id] != nil {
+			continue
+		}
+		p := y.principal(id, y.home(y.vault))
+		if chains := y.chains(p, of, relevant); len(chains) > 0 {
+			list = gatherTaken(list, by, y.class(y.vault, p, nil, ""), p, chains)
+		}
+	}
+	return list
+}
+
+// gatherTaken puts a principal to those of its class that take over the same.
+func gatherTaken(list []*class, by map[string]*class, c *class, p Principal, chains []taken) []*class {
+	var key strings.Builder
+	key.WriteString(c.like)
+	for i := range chains {
+		key.WriteString("\n=> ")
+		for _, d := range chains[i].chain {
+			key.WriteString(d.write.String() + d.scope + d.role + d.target.name())
+		}
+	}
+	if same := by[key.String()]; same != nil {
+		same.principals = append(same.principals, p)
+		return list
+	}
+	next := *c
+	next.principals, next.taken = []Principal{p}, chains
+	by[key.String()] = &next
+	return append(list, &next)
+}
+
+// leading is all from whom a way leads to somebody of the classes, and those
+// who can go one, in order.
+func (y *asking) leading(of map[access.GUID]*class) (relevant map[access.GUID]bool, order []access.GUID) {
+	relevant = map[access.GUID]bool{}
+	var open []access.GUID
+	for id := range of {
+		relevant[id] = true
+		open = append(open, id)
+	}
+	actor := map[access.GUID]bool{}
+	add := func(id access.GUID) {
+		if !actor[id] {
+			actor[id] = true
+			order = append(order, id)
+		}
+		if !relevant[id] {
+			relevant[id] = true
+			open = append(open, id)
+		}
+	}
+	for len(open) > 0 {
+		id := open[len(open)-1]
+		open = open[:len(open)-1]
+		for _, from := range y.edgesTo[id] {
+			add(from)
+		}
+		if p, ok := y.known[id]; ok && p.Resource == "" {
+			for _, a := range y.administrators {
+				if a.Tenant == p.Tenant && a.Object != id {
+					add(a.Object)
+				}
+			}
+		}
+	}
+	slices.SortFunc(order, func(a, b access.GUID) int { return bytes.Compare(a[:], b[:]) })
+	return relevant, order
+}
+
+// chains are the shortest ways from a principal to others, one for each class.
+func (y *asking) chains(p Principal, of map[access.GUID]*class, relevant map[access.GUID]bool) []taken {
+	seen := map[access.GUID]bool{p.Object: true}
+	for _, g := range p.Groups {
+		seen[g] = true // it acts as a member already
+	}
+	told := map[*class]bool{}
+	if !p.Administrator {
+		told[of[p.Object]] = true // an equal is of no use
+	}
+	var list []taken
+	open := []taken{{as: &p}}
+	for len(open) > 0 && len(list) < maxTaken {
+		at := open[0]
+		open = open[1:]
+		for _, e := range y.edgesFrom(at.as, relevant) {
+			if seen[e.target] {
+				continue
+			}
+			seen[e.target] = true
+			next := y.follow(&at, &e, of, &p)
+			open = append(open, next)
+			if c := next.class; c != nil && !told[c] && len(list) < maxTaken {
+				told[c] = true
+				next.bit = 1 << (32 + len(list))
+				list = append(list, next)
+			}
+		}
+	}
+	return list
+}
+
+// edgesFrom are the steps of one who acts.
+func (y *asking) edgesFrom(p *Principal, relevant map[access.GUID]bool) []edge {
+	var list []edge
+	for _, id := range append([]access.GUID{p.Object}, p.Groups...) {
+		for _, e := range y.edges[id] {
+			if relevant[e.target] && e.tenant == p.Tenant {
+				list = append(list, e)
+			}
+		}
+	}
+	if !p.Administrator {
+		return list
+	}
+	for i := range y.question.Principals {
+		if q := &y.question.Principals[i]; q.Tenant == p.Tenant && q.Resource == "" && relevant[q.Object] {
+			list = append(list, edge{p.Tenant, q.Object, []done{y.changed(q)}})
+		}
+	}
+	return list
+}
+
+// follow takes one step more.
+func (y *asking) follow(at *taken, e *edge, of map[access.GUID]*class, self *Principal) taken {
+	next := taken{chain: slices.Clone(at.chain), class: of[e.target], actors: slices.Clone(at.actors), held: slices.Clone(at.held)}
+	for _, d := range e.steps {
+		if d.by = at.as; at.as == self {
+			d.by = nil
+		}
+		next.chain = append(next.chain, d)
+	}
+	target := next.chain[len(next.chain)-1].target
+	next.as = target
+	if next.chain[len(next.chain)-1].write == JoinGroup {
+		member := *at.as
+		member.Groups = append(append(slices.Clone(member.Groups), target.Object), target.Groups...)
+		member.member = target
+		next.as = &member
+	}
+	next.actors = append(next.actors, next.as)
+	if next.class != nil {
+		next.held = append(next.held, next.class.assigned...)
+	}
+	return next
+}
