@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/journal"
 	"postern/internal/store/memory"
+	"postern/internal/throttle"
 )
 
 // The key of RFC 7515, appendix A.3.
@@ -159,7 +161,7 @@ func TestKeyStoreCalls(t *testing.T) {
 		{"POST", "/keys/k/verify", `{"alg":"ES256","digest":"` + b64(32) + `","value":"` + signature + `"}`, 1, 0},
 		{"PATCH", "/keys/k", `{"tags":{"a":"b"}}`, 1, 1},
 		{"POST", "/keys/new/create", `{"kty":"EC"}`, 3, 1},
-		{"POST", "/keys/k/rotate", ``, 2, 1},
+		{"POST", "/keys/k/rotate", ``, 1, 1},
 	} {
 		calls = [3]int{}
 		r.do(tt.method, tt.path, tt.body).want(t, 200)
@@ -183,5 +185,78 @@ func BenchmarkSign(b *testing.B) {
 		req.Header.Set("Authorization", "Bearer officer")
 		w := &discard{header: map[string][]string{}}
 		r.ServeHTTP(w, req)
+	}
+}
+
+// TestKeyRecords: the journal says which version was used with which
+// algorithm, and which version a change made.
+func TestKeyRecords(t *testing.T) {
+	r := newRig(t)
+	kid := r.do("POST", "/keys/k/create", `{"kty":"EC"}`).kid(t)
+	made := r.ledger.last()
+	r.do("POST", "/keys/k/sign", `{"alg":"ES256","value":"`+b64(32)+`"}`).want(t, 200)
+	used := r.ledger.last()
+	r.do("POST", "/keys/k/sign", `{"alg":"ES384","value":"`+b64(32)+`"}`).want(t, 400)
+	wrong := r.ledger.last()
+	r.do("POST", "/keys/k/sign", `{"alg":"planted","value":"`+b64(32)+`"}`).want(t, 400)
+	unknown := r.ledger.last()
+	next := r.do("POST", "/keys/k/rotate", "").kid(t)
+	rotated := r.ledger.last()
+	r.do("POST", "/keys/gone/rotate", "").want(t, 404)
+	none := r.ledger.last()
+	for _, tt := range []struct {
+		got  journal.Record
+		want string
+	}{
+		{made, "KeyCreate 200 " + kid + " []"},
+		{used, "KeySign 200 " + kid + " [{algorithm ES256}]"},
+		{wrong, "KeySign 400 " + kid + " [{algorithm ES384}]"},
+		{unknown, "KeySign 400 " + kid + " []"},
+		{rotated, "KeyRotate 200 " + next + " []"},
+		{none, "KeyRotate 404 https://" + host + "/keys/gone []"},
+	} {
+		if got := fmt.Sprint(tt.got.OperationName, " ", tt.got.Status, " ", tt.got.ID, " ", tt.got.Properties); got != tt.want {
+			t.Errorf("record %q, want %q", got, tt.want)
+		}
+		if text := fmt.Sprintf("%+v", tt.got); strings.Contains(text, "planted") || strings.Contains(text, b64(32)) {
+			t.Errorf("record holds what was sent: %s", text)
+		}
+	}
+}
+
+// TestKeyCosts: operations of keys take of the budget what the service says.
+func TestKeyCosts(t *testing.T) {
+	r := newRig(t)
+	weighted := func(budget int64) {
+		r.deps.Admission.SetBudget(throttle.New(throttle.Profile{Vault: budget, Weighted: true}, nil, r.deps.Now))
+	}
+	for name, body := range map[string]string{"ec": `{"kty":"EC"}`, "rsa": `{"kty":"RSA"}`, "rsa3072": `{"kty":"RSA","key_size":3072}`, "hsm": `{"kty":"EC-HSM"}`} {
+		r.premium("POST", "/keys/"+name+"/create", body).want(t, 200)
+	}
+	for _, tt := range []struct {
+		path, body string
+		cost       int64
+	}{
+		{"/keys/ec/sign", `{"alg":"ES256","value":"` + b64(32) + `"}`, 1},
+		{"/keys/hsm/sign", `{"alg":"ES256","value":"` + b64(32) + `"}`, 2},
+		{"/keys/rsa/sign", `{"alg":"RS256","value":"` + b64(32) + `"}`, 1},
+		{"/keys/rsa3072/sign", `{"alg":"RS256","value":"` + b64(32) + `"}`, 4},
+		{"/keys/x/create", `{"kty":"EC"}`, 200},
+		{"/keys/y/create", `{"kty":"EC-HSM"}`, 400},
+		{"/keys/ec/rotate", ``, 200},
+	} {
+		weighted(tt.cost)
+		r.premium("POST", tt.path, tt.body).want(t, 200)
+		r.premium("POST", tt.path, tt.body).want(t, 429)
+		if tt.cost > 1 {
+			weighted(1)
+			if got := r.premium("POST", tt.path, tt.body).want(t, 429); !strings.Contains(got.body, "Throttled") {
+				t.Errorf("%s beyond the budget = %s", tt.path, got.body)
+			}
+		}
+	}
+	weighted(1000)
+	if got := r.premium("GET", "/keys/ec/versions", "").want(t, 200).object(t)["value"].([]any); len(got) != 2 {
+		t.Errorf("%d versions after refused rotations, want 2", len(got))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"postern/internal/journal"
 	"postern/internal/keyring"
 	"postern/internal/keysmith"
 	"postern/internal/throttle"
@@ -37,6 +38,9 @@ func (x *exchange) use(as vault.KeyUse) (*usage, error) {
 	op, err := readKeyOperation(data, as == vault.UseVerify)
 	if err != nil {
 		return nil, err
+	}
+	if a, known := algorithms[*op.algorithm]; known {
+		x.record.Properties = append(x.record.Properties, journal.Property{Name: "algorithm", Value: a.Name})
 	}
 	o, k, err := x.keys().Use(x.request.Context(), x.target.name, x.target.version, as)
 	if err != nil {
