@@ -139,6 +139,34 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
+// TestRecordedCreation: what the JavaScript SDK sends makes the policy that
+// the service answered with (recorded answers), and what az and the Java SDK
+// send is taken.
+func TestRecordedCreation(t *testing.T) {
+	r := newRig(t)
+	for i, sent := range []string{
+		`{"policy":{"key_props":{},"secret_props":{},"x509_props":{"subject":"cn=MyCert","sans":{}},"issuer":{"name":"Self"},"attributes":{}},"attributes":{}}`,
+		`{"policy":{"attributes":{"created":null,"enabled":true,"expires":null,"notBefore":null,"updated":null},"issuer":{"certificateTransparency":null,"cty":null,"name":"Self"},"key_props":{"crv":null,"exportable":true,"key_size":2048,"kty":"RSA","reuse_key":true},"lifetime_actions":[{"action":{"action_type":"AutoRenew"},"trigger":{"days_before_expiry":90}}],"secret_props":{"contentType":"application/x-pkcs12"},"x509_props":{"key_usage":["cRLSign","dataEncipherment","digitalSignature","keyEncipherment","keyAgreement","keyCertSign"],"subject":"CN=CLIGetDefaultPolicy","validity_months":12}}}`,
+		`{"policy":{"key_props":{"exportable":true,"kty":"EC","crv":"P-384"},"x509_props":{"subject":"CN=SelfSignedJavaPkcs12"},"issuer":{"name":"Self"}},"attributes":{"enabled":false},"tags":null}`,
+	} {
+		name := fmt.Sprintf("c%d", i)
+		r.send(host, "officer", "POST", "/certificates/"+name+"/create?api-version=7.2", sent).want(t, 202)
+		if rec := r.ledger.last(); rec.Status != 202 || rec.OperationName != "CertificateCreate" {
+			t.Errorf("the creation is recorded as %s %d, want CertificateCreate 202", rec.OperationName, rec.Status)
+		}
+		if got := r.do("GET", "/certificates/"+name+"/pending", "").want(t, 200).object(t)["status"]; got != "completed" {
+			t.Errorf("creation %d is %v, want it completed", i, got)
+		}
+	}
+	want := `{"id":"https://` + host + `/certificates/c0/policy","key_props":{"exportable":true,"kty":"RSA","key_size":2048,"reuse_key":false},"secret_props":{"contentType":"application/x-pkcs12"},"x509_props":{"subject":"cn=MyCert","sans":{},"ekus":["1.3.6.1.5.5.7.3.1","1.3.6.1.5.5.7.3.2"],"key_usage":["digitalSignature","keyEncipherment"],"validity_months":12,"basic_constraints":{"ca":false}},"lifetime_actions":[{"trigger":{"lifetime_percentage":80},"action":{"action_type":"AutoRenew"}}],"issuer":{"name":"Self"},"attributes":{"enabled":true,"created":1700000000,"updated":1700000000}}`
+	if got := r.do("GET", "/certificates/c0/policy", "").want(t, 200).body; got != want {
+		t.Errorf("policy\n got %s\nwant %s", got, want)
+	}
+	if got := r.do("GET", "/certificates/c2", "").want(t, 200).object(t)["attributes"].(map[string]any)["enabled"]; got != false {
+		t.Errorf("a certificate created disabled is enabled: %v", got)
+	}
+}
+
 // certificateIn is the leaf of an answer.
 func certificateIn(tb testing.TB, a answer) *x509.Certificate {
 	tb.Helper()

@@ -303,7 +303,7 @@ func FuzzEncode(f *testing.F) {
 // FuzzRouter: whatever the request line is, a caller without a right gets no
 // success, and everybody gets an answer in JSON.
 func FuzzRouter(f *testing.F) {
-	for _, s := range []string{"/secrets/a", "//secrets//a//?api-version=7.4", "/secrets/%2e%2e/%2f", "/secrets/a/versions?maxresults=3&$skiptoken=x", "/healthstatus", "/%zz", "*", "/secrets/\x00"} {
+	for _, s := range []string{"/secrets/a", "//secrets//a//?api-version=7.4", "/secrets/%2e%2e/%2f", "/secrets/a/versions?maxresults=3&$skiptoken=x", "/healthstatus", "/%zz", "*", "/secrets/\x00", "/certificates/a/pending/merge", "/certificates/issuers/Self", "/deletedcertificates/a"} {
 		f.Add("GET", s, host)
 		f.Add("PUT", s, vaultHost("closed"))
 	}
