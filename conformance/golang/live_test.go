@@ -1,7 +1,6 @@
 package golang
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,39 +13,6 @@ import (
 
 // The SDK's modules; go.mod names their versions.
 const sdk = "github.com/Azure/azure-sdk-for-go/sdk/"
-
-// The tests of the suite that reach the service; the others talk to
-// themselves.
-var live = []string{"TestBackupRestore", "TestCRUD", "TestListDeletedSecrets", "TestListSecrets", "TestListSecretVersions", "TestRecover"}
-
-// TestLiveSuite compiles the SDK's suite from a copy of its own module,
-// with its own dependencies, and runs it in its live mode by the public
-// names.
-func TestLiveSuite(t *testing.T) {
-	dir, suite := compile(t, "security/keyvault/azsecrets")
-	p := lab.Start(t)
-	p.Vault(t, "azsecrets", nil)
-	c := p.Client(t, lab.Public)
-	c.Set("AZURE_RECORD_MODE", "live")
-	c.Set("AZURE_KEYVAULT_URL", p.VaultURL(lab.Public, "azsecrets"))
-	c.Set("AZURE_SERVICE_DIRECTORY", "LAB")
-	for _, name := range []string{"CLIENT_ID", "CLIENT_SECRET", "TENANT_ID"} {
-		c.Set("LAB_"+name, c.Get("AZURE_"+name))
-	}
-	cmd := c.Command(t.Context(), suite, "-test.v", "-test.timeout=5m")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("the suite ended with %v:\n%s", err, out)
-	}
-	for _, name := range live {
-		t.Run(name, func(t *testing.T) {
-			if !bytes.Contains(out, []byte("\n--- PASS: "+name+" ")) {
-				t.Errorf("%s did not pass:\n%s", name, out)
-			}
-		})
-	}
-}
 
 // compile makes a writable copy of a module of the SDK in the cache and the
 // program of its own suite.
