@@ -83,6 +83,9 @@ type Options struct {
 	Trusted []access.TrustedService
 	// Role finds a role definition by its GUID.
 	Role func(guid string) (*access.Role, bool)
+	// Plain leaves the rules of vaults as they are, for those who ask
+	// access.Explain alone: no vault is compiled.
+	Plain bool
 	// Delays and Now are for a Registry: how long changes are under way,
 	// and by which clock; time.Now when nil.
 	Delays Delays

@@ -168,7 +168,9 @@ func (s *Snapshot) newVault(res *Resource) (*Vault, []Problem) {
 	}
 	r.policies(rules, p)
 	rules.Assignments, rules.DenyAssignments = reaching(s.assignments, s.scopes, Key(res.ID)), reaching(s.denies, s.denied, Key(res.ID))
-	v.Rules, v.Compiled = rules, access.Compile(rules)
+	if v.Rules = rules; !s.options.Plain {
+		v.Compiled = access.Compile(rules)
+	}
 	return v, r.problems
 }
 

@@ -31,7 +31,9 @@ func TestCompiled(t *testing.T) {
 	for _, v := range s.Vaults() {
 		findings += len(x.vault(v).Findings)
 	}
-	t.Log(x.compiled, findings, len(x.answers), len(x.cases))
+	if most := 10 * 1000; x.compiled > most || findings < most {
+		t.Errorf("%d states compiled for %d findings, want at most %d for at least as many", x.compiled, findings, most)
+	}
 }
 
 // large makes an estate of ten subscriptions: one assignment in ten is at a

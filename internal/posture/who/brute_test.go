@@ -213,8 +213,8 @@ func naiveOrigins(rules *access.Rules) []naiveOrigin {
 func count(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("POSTERN_WHO_ESTATES"))
 	if err != nil {
-		t.Log("20,000 estates; POSTERN_WHO_ESTATES says another number")
-		return 20000
+		t.Log("5,000 estates; POSTERN_WHO_ESTATES says another number")
+		return 5000
 	}
 	return n
 }

@@ -109,6 +109,10 @@ func randomWorld(r *rand.Rand) *world {
 	if w.machine {
 		w.list = append(w.list, resource(machineID, "Microsoft.Compute/virtualMachines", map[string]any{"identity": map[string]any{"principalId": people[2]}}))
 		scopes = append(scopes, machineID, other)
+		if r.IntN(2) == 0 {
+			d, _ := roles.ByRoleName("Contributor")
+			w.list = append(w.list, assignmentOf(97, d.Name, pick(r, holders...), machineID))
+		}
 		if w.directory {
 			w.principals[2].Resource, w.principals[2].Owners = machineID, nil
 		}

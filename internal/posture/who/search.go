@@ -59,7 +59,7 @@ func newSearch(s *estate.Snapshot, q Question, o estate.Options) *search {
 	if q.Operation == access.NoOperation {
 		q.Operation = access.SecretGet
 	}
-	q.Object = strings.ToLower(q.Object)
+	q.Object, o.Plain = strings.ToLower(q.Object), true
 	x := &search{snapshot: s, question: q, options: o, index: newIndex(s), uppers: map[string]*upper{}, known: map[access.GUID]Principal{},
 		grouped: map[access.GUID]bool{}, services: map[access.GUID]bool{}, subscriptions: map[string]*estate.Resource{}, answers: map[question][]Path{},
 		cases: map[string]int{}, defining: map[string]bool{}, takeable: map[int][]string{}, judged: map[string]judgement{}, homes: map[string]access.GUID{}, denied: map[string]bool{},
