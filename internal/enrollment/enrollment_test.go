@@ -433,8 +433,8 @@ func TestReuse(t *testing.T) {
 		}
 		return must(x509.ParseCertificate(content.CER)).PublicKey.(*ecdsa.PublicKey)
 	}
-	create := func(curve string) *ecdsa.PublicKey {
-		p := must(issuance.ParsePolicy([]byte(`{"key_props":{"kty":"EC","crv":"` + curve + `","reuse_key":true},"x509_props":{"subject":"CN=a"},"issuer":{"name":"Self"}}`)))
+	create := func(curve string, more ...string) *ecdsa.PublicKey {
+		p := must(issuance.ParsePolicy([]byte(`{"key_props":{"kty":"EC","crv":"` + curve + `","reuse_key":true` + strings.Join(more, "") + `},"x509_props":{"subject":"CN=a"},"issuer":{"name":"Self"}}`)))
 		if _, err := r.Create(t.Context(), r.certs(), "c", Application{Policy: must(p.Complete(r.now))}); err != nil {
 			t.Fatal(err)
 		}
@@ -443,6 +443,12 @@ func TestReuse(t *testing.T) {
 	first, second, third := create("P-256"), create("P-256"), create("P-384")
 	if !first.Equal(second) || third.Curve != elliptic.P384() {
 		t.Errorf("reuse: the same %v, then on %s; want the same, then a new one on P-384", first.Equal(second), third.Curve.Params().Name)
+	}
+	// A key that was made to stay does so.
+	kept := create("P-256", `,"exportable":false`)
+	again, leaves := create("P-256", `,"exportable":false`), create("P-256")
+	if !kept.Equal(again) || kept.Equal(leaves) {
+		t.Errorf("a key that may not leave is used again %v, and then in a secret %v; want true, false", kept.Equal(again), kept.Equal(leaves))
 	}
 }
 

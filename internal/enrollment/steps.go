@@ -37,7 +37,23 @@ func (d *Desk) keyFor(ctx context.Context, certs *vault.Certificates, name strin
 	if key.Type() != spec.Type || key.Curve() != spec.Curve || spec.Type == keyring.RSA && key.Bits() != spec.Size {
 		return d.NewKey(ctx, spec)
 	}
+	if p.Exportable() && !exported(ctx, certs, name) {
+		// A key that was made to stay does not leave because the policy of
+		// the next version is another one.
+		return d.NewKey(ctx, spec)
+	}
 	return key, nil
+}
+
+// exported reports whether the secret of the latest version holds the key.
+func exported(ctx context.Context, certs *vault.Certificates, name string) bool {
+	secrets := vault.Secrets{Terms: certs.Terms, Space: certs.Space, Key: certs.Key, Now: certs.Now, NewVersion: certs.NewVersion}
+	o, err := secrets.Get(ctx, name, "")
+	if err != nil {
+		return false
+	}
+	_, err = issuance.Import(o.Version.Value, "", o.Version.ContentType)
+	return err == nil
 }
 
 // The values of hsmPlatform, as other keys have them (recorded answers).

@@ -14,8 +14,14 @@ import (
 
 // certificates is the vault's certificates for this request.
 func (x *exchange) certificates() *vault.Certificates {
-	return &vault.Certificates{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Backup: x.grant.BackupKey(), Now: x.now,
-		NewVersion: x.newVersion}
+	return &vault.Certificates{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+}
+
+// certificateBackups is certificates with the key of backup blobs.
+func (x *exchange) certificateBackups() *vault.Certificates {
+	c := x.certificates()
+	c.Backup = x.grant.BackupKey()
+	return c
 }
 
 // certificate appends one certificate with all there is to say.
@@ -170,7 +176,7 @@ func purgeCertificate(x *exchange, b []byte) ([]byte, int, error) {
 
 // backUpCertificate is BackupCertificate of the specification.
 func backUpCertificate(x *exchange, b []byte) ([]byte, int, error) {
-	blob, err := x.certificates().BackUp(x.request.Context(), x.target.name)
+	blob, err := x.certificateBackups().BackUp(x.request.Context(), x.target.name)
 	if err != nil {
 		return b, 0, err
 	}
@@ -193,7 +199,7 @@ func restoreCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	if err != nil {
 		return b, 0, vault.BackupMalformed
 	}
-	o, content, err := x.certificates().Restore(x.request.Context(), blob)
+	o, content, err := x.certificateBackups().Restore(x.request.Context(), blob)
 	if err != nil {
 		x.target.name = o.Name
 		return b, 0, err

@@ -134,9 +134,38 @@ func TestSelfSigned(t *testing.T) {
 	if key["managed"] != true || key["key"].(map[string]any)["kid"] != secret["kid"] {
 		t.Errorf("the key is %v, want it managed and %v", key, secret["kid"])
 	}
+	r.create(t, "my-cert", "Self")
+	if next := r.do("GET", "/secrets/my-cert", "").want(t, 200).object(t); next["id"] != "https://"+host+"/secrets/My-Cert/"+versionIn(next) || next["previousVersion"] != versionIn(secret) {
+		t.Errorf("the next secret is %v, want the version before it named", next)
+	}
 	if list := r.do("GET", "/secrets", "").want(t, 200).body; !strings.Contains(list, `"contentType":"application/x-pkcs12","id":"https://`+host+`/secrets/My-Cert","managed":true,"attributes"`) || strings.Contains(list, "kid") {
 		t.Errorf("the secrets are %s, want the managed one as recorded", list)
 	}
+}
+
+// versionIn is the version in the id of an answer.
+func versionIn(m map[string]any) string {
+	id := m["id"].(string)
+	return id[strings.LastIndexByte(id, '/')+1:]
+}
+
+// TestExpired: a certificate that has expired is shown, and so is its secret;
+// its key does not sign any more.
+func TestExpired(t *testing.T) {
+	r := newRig(t)
+	r.create(t, "c", "Self")
+	digest := `{"alg":"ES256","value":"` + strings.Repeat("A", 43) + `"}`
+	r.do("POST", "/keys/c/sign", digest).want(t, 200)
+	r.now = r.now.AddDate(2, 0, 0)
+	r.do("GET", "/certificates/c", "").want(t, 200)
+	r.do("GET", "/secrets/c", "").want(t, 200)
+	r.do("POST", "/keys/c/sign", digest).want(t, 403)
+	r.do("PATCH", "/certificates/c", `{"attributes":{"exp":2000000000}}`).want(t, 200)
+	r.do("POST", "/keys/c/sign", digest).want(t, 200)
+	r.do("PATCH", "/certificates/c", `{"attributes":{"enabled":false}}`).want(t, 200)
+	r.do("POST", "/keys/c/sign", digest).want(t, 403)
+	r.do("GET", "/secrets/c", "").want(t, 403)
+	r.do("GET", "/certificates/c", "").want(t, 200)
 }
 
 // TestRecordedCreation: what the JavaScript SDK sends makes the policy that
