@@ -148,6 +148,13 @@ func TestPostpone(t *testing.T) {
 	if done, err := r.upkeep().Announce(ctx, d, Expiry); done || err != nil {
 		t.Errorf("Announce before it is time again = %v, %v, want false", done, err)
 	}
+	must(r.Update(ctx, "a", "", SecretPatch{Expires: At(r.Now.Unix() - 1)}))
+	if due := must(Due(ctx, r.Space, r.Now, 10)); len(due) != 1 {
+		t.Errorf("Due after a change = %v, want it tried again", due)
+	}
+	if err := r.upkeep().Postpone(ctx, d, r.Now.Add(3600e9)); err != nil {
+		t.Fatal(err)
+	}
 	r.Now = r.Now.Add(3600e9)
 	if due := must(Due(ctx, r.Space, r.Now, 10)); len(due) != 1 {
 		t.Errorf("Due when it is time again = %v", due)

@@ -225,6 +225,17 @@ func TestRaces(t *testing.T) {
 			_ = must(r.certificates().DropPending(ctx, "b"))
 			return only(r.certificates().Begin(ctx, "b", Pending{Request: "2"}, nil))
 		}, func(r *rig) error { return only2(r.certificates().Delete(ctx, "b")) }, nil, nil},
+		{"a date to ask before a deletion", func(r *rig) error {
+			return only(r.certificates().ChangePending(ctx, "b", func(p *Pending) error { p.Poll = At(5); return nil }))
+		}, func(r *rig) error { return only2(r.certificates().Delete(ctx, "b")) }, nil, nil},
+		{"an operation taken up before a new one", func(r *rig) error {
+			return only(r.certificates().ChangePending(ctx, "b", func(p *Pending) error { p.Status, p.Poll = StatusInProgress, At(5); return nil }))
+		}, func(r *rig) error {
+			direct := r.certificates()
+			direct.Space = r.store
+			must(direct.ChangePending(ctx, "b", func(p *Pending) error { p.Status = StatusFailed; return nil }))
+			return only(r.certificates().Begin(ctx, "b", Pending{Request: "2"}, nil))
+		}, InProgress, nil},
 		{"an issuer before a change of it", func(r *rig) error { return only(r.certificates().SetIssuer(ctx, "i", []byte("theirs"))) },
 			func(r *rig) error {
 				i, err := r.certificates().ChangeIssuer(ctx, "i", func(b []byte) ([]byte, error) { return append(b, '+'), nil })
