@@ -14,7 +14,7 @@ import (
 )
 
 // The transcripts, in the order in which they run.
-var transcripts = []string{"document-000", "document-003", "connections", "more", "authorization"}
+var transcripts = []string{"document-000", "document-003", "connections", "more", "keys", "certificates", "authorization"}
 
 func TestRecipeA(t *testing.T) {
 	t.Parallel()
