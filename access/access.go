@@ -75,6 +75,11 @@
 //     does so only for a user's token obtained by that application. If only
 //     such entries were in the way, OnlyOnBehalf; otherwise NoPolicy.
 //
+//     Under either model a flag of the vault (enabledForDeployment and its
+//     siblings) grants to the platform service it stands for without an
+//     entry: where nothing else allows and no deny assignment refuses, it
+//     allows what is that service's as in 2f (ByFlag).
+//
 // Where several rules would do, the first in the order of the configuration
 // is the one that is named.
 package access

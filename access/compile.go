@@ -20,6 +20,7 @@ type Vault struct {
 	subnets   map[string]int32
 	endpoints map[string]int32
 	trusted   []TrustedService
+	enabled   []Enabled
 
 	// name is the vault's; conditional is set when some assignment has a
 	// condition.
@@ -138,7 +139,7 @@ type compiledDeny struct {
 func Compile(rules *Rules) *Vault {
 	v := &Vault{
 		tenant: rules.Tenant, publicAccess: rules.PublicAccess, defaultAction: rules.DefaultAction,
-		bypass: rules.Bypass, model: rules.Model, name: rules.Name, trusted: rules.Trusted, perimeter: rules.Perimeter,
+		bypass: rules.Bypass, model: rules.Model, name: rules.Name, trusted: rules.Trusted, enabled: rules.Enabled, perimeter: rules.Perimeter,
 		subnets: map[string]int32{}, endpoints: map[string]int32{},
 		principals: map[GUID]*holder{},
 	}

@@ -55,7 +55,7 @@ func TestCorpusReachesEveryReason(t *testing.T) {
 			}
 		}
 	}
-	for r := NoToken; r <= ByPolicy; r++ {
+	for r := NoToken; r <= ByFlag; r++ {
 		if seen[r.String()] == 0 {
 			t.Errorf("no case of the corpus comes to %s", r)
 		}
@@ -216,7 +216,7 @@ func checkWant(want string) error {
 	if m == nil {
 		return fmt.Errorf("want line %q has not the form <verdict> <gate> <reason> admitted=<how> rule=<index>", want)
 	}
-	for r := NoToken; r <= ByPolicy; r++ {
+	for r := NoToken; r <= ByFlag; r++ {
 		if r.String() == m[3] {
 			return nil
 		}
@@ -245,6 +245,8 @@ func TestCorpusIsStrict(t *testing.T) {
 		{"ip 203.0.113.7", "subnet nowhere"},
 		{"ip 203.0.113.7", "endpoint kv-pe approved"},
 		{"ip 203.0.113.7", "trusted Nobody"},
+		{"ip 203.0.113.7", "enabled enabledForDeployment Nobody"},
+		{"ip 203.0.113.7", "enabled enabledForEverything Backup"},
 		{"ip 203.0.113.7", "assign alice secrets-user nowhere"},
 		{"ip 203.0.113.7", "assign alice no-such-role vault"},
 		{"ip 203.0.113.7", "assign mallory secrets-user vault"},

@@ -57,7 +57,7 @@ func (rd *reader) line(word string, args []string) {
 	}{
 		"vault": {4, 5, rd.readVault}, "ip": {1, 1, rd.readIP}, "subnet": {1, 1, rd.readSubnet}, "endpoint": {2, 2, rd.readEndpoint},
 		"perimeter": {1, 2, rd.readPerimeter}, "perimeter-ip": {1, 1, rd.readPerimeterIP}, "perimeter-subscription": {1, 1, rd.readPerimeterSubscription},
-		"trusted": {1, 9, rd.readTrusted}, "role": {2, 9, rd.readRole}, "condition": {2, 99, rd.readCondition}, "assign": {3, 5, rd.readAssign}, "deny": {3, 5, rd.readDeny},
+		"trusted": {1, 9, rd.readTrusted}, "enabled": {2, 2, rd.readEnabled}, "role": {2, 9, rd.readRole}, "condition": {2, 99, rd.readCondition}, "assign": {3, 5, rd.readAssign}, "deny": {3, 5, rd.readDeny},
 		"policy": {1, 6, rd.readPolicy}, "request": {2, 12, rd.readRequest}, "want": {5, 6, rd.readWant},
 	}[word]
 	switch {
@@ -170,6 +170,17 @@ func (rd *reader) readTrusted(args []string) {
 		}
 		rd.c.rules.Trusted = append(rd.c.rules.Trusted, corpusTrusted[i])
 	}
+}
+
+// readEnabled: enabled FLAG SERVICE.
+func (rd *reader) readEnabled(args []string) {
+	rd.one("flag", args[0], "enabledForDeployment", "enabledForDiskEncryption", "enabledForTemplateDeployment")
+	i := slices.IndexFunc(corpusTrusted, func(s TrustedService) bool { return s.Name == args[1] })
+	if i < 0 {
+		rd.fail("unknown trusted service %q", args[1])
+		return
+	}
+	rd.c.rules.Enabled = append(rd.c.rules.Enabled, Enabled{args[0], corpusTrusted[i]})
 }
 
 // readRole: role NAME +action… -action…, in full or with "~" for

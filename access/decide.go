@@ -30,7 +30,20 @@ func (v *Vault) Decide(r *Request) Decision {
 	default:
 		return d.deny(GatePermission, NoModel)
 	}
+	if d.Verdict != Allow && d.Reason != DenyAssigned && r.Origin.Service != "" {
+		v.flags(r, &d)
+	}
 	return d
+}
+
+// flags decides by the flags of the vault.
+func (v *Vault) flags(r *Request, d *Decision) {
+	for i := range v.enabled {
+		if v.enabled[i].Service.speaks(r) {
+			d.Verdict, d.Reason, d.Rule = Allow, ByFlag, int32(i)
+			return
+		}
+	}
 }
 
 func (d Decision) deny(g Gate, why Reason) Decision {

@@ -94,16 +94,18 @@ const (
 	OnlyOnBehalf
 	// NoModel: the vault has no permission model that could allow anything.
 	NoModel
-	// ByAssignment and ByPolicy allow.
+	// ByAssignment, ByPolicy and ByFlag allow.
 	ByAssignment
 	ByPolicy
+	// ByFlag: a flag of the vault lets the service in that the request is.
+	ByFlag
 )
 
 // String names the reason, for logs and the decision corpus.
 func (r Reason) String() string {
 	return named(int(r), "Undecided", "NoToken", "FirewallNotTrusted", "FirewallBypassNone", "PerimeterDenied",
 		"PublicDisabledNotTrusted", "PublicDisabledBypassNone", "BadToken", "WrongTenant", "Throttled",
-		"NoAssignment", "DenyAssigned", "NoPolicy", "OnlyOnBehalf", "NoModel", "ByAssignment", "ByPolicy")
+		"NoAssignment", "DenyAssigned", "NoPolicy", "OnlyOnBehalf", "NoModel", "ByAssignment", "ByPolicy", "ByFlag")
 }
 
 // Request is one request to a vault, as far as the decision needs it.
@@ -134,8 +136,8 @@ type Decision struct {
 	// for none), as Admitted says.
 	Admitted    Admission
 	NetworkRule int32
-	// Rule is the index in Assignments, DenyAssignments or Policies that
-	// decided at GatePermission, as Reason says; NoRule for none.
+	// Rule is the index in Assignments, DenyAssignments, Policies or Enabled
+	// that decided at GatePermission, as Reason says; NoRule for none.
 	Rule int32
 	// WouldDeny is set under PerimeterTransition when an enforced perimeter
 	// would have refused.

@@ -203,13 +203,24 @@ func (rules *Rules) permission(r *Request) Step {
 		}
 		return Step{Gate: GatePermission, Outcome: Pointless, Reason: why, Rule: NoRule}
 	}
+	var step Step
 	switch rules.Model {
 	case ModelRBAC:
-		return rules.assignments(r)
+		step = rules.assignments(r)
 	case ModelPolicies:
-		return rules.policies(r)
+		step = rules.policies(r)
+	default:
+		return Step{Gate: GatePermission, Reason: NoModel, Rule: NoRule}
 	}
-	return Step{Gate: GatePermission, Reason: NoModel, Rule: NoRule}
+	if step.Outcome == Passed || step.Reason == DenyAssigned {
+		return step
+	}
+	for i := range rules.Enabled {
+		if rules.Enabled[i].Service.speaks(r) {
+			return Step{Gate: GatePermission, Outcome: Passed, Reason: ByFlag, Rule: int32(i)}
+		}
+	}
+	return step
 }
 
 func (rules *Rules) assignments(r *Request) Step {

@@ -106,6 +106,10 @@ func (p pool) rules() *Rules {
 				ResourceTypes: many(p, 1, func() string { return "microsoft.datafactory/factories" }),
 				Operations:    many(p, 3, func() Operation { return pick(p, SecretGet, SecretList, NoOperation, KeyWrap) })}
 		}),
+		Enabled: many(p, 2, func() Enabled {
+			return Enabled{"enabledForDeployment", TrustedService{Name: pick(p, "", "Backup", "Factory"), Apps: many(p, 2, p.guid),
+				Operations: many(p, 3, func() Operation { return pick(p, SecretGet, SecretList, NoOperation, KeyWrap) })}}
+		}),
 		Model: Model(p.IntN(3)),
 		Policies: many(p, 4, func() Policy {
 			return Policy{p.guid(), p.guid(), pick(p, GUID{}, p.guid()), words(), words(), words()}

@@ -178,6 +178,14 @@ type TrustedService struct {
 	Operations []Operation
 }
 
+// Enabled is a flag of a vault that is set: the service that it stands for
+// needs no assignment and no policy for the operations of its scenario.
+type Enabled struct {
+	// Flag is the property: "enabledForDeployment".
+	Flag    string
+	Service TrustedService
+}
+
 // Rules is everything that decides over one vault, in plain form: what the
 // configuration says, in its own order. Compile turns it into a Vault.
 type Rules struct {
@@ -195,6 +203,9 @@ type Rules struct {
 	Connections []Connection
 	Perimeter   Perimeter
 	Trusted     []TrustedService
+
+	// Enabled are the flags, in their order.
+	Enabled []Enabled
 
 	Model           Model
 	Policies        []Policy

@@ -43,8 +43,21 @@ func (x reading) decide() access.Decision {
 		default:
 			d.Reason = access.NoModel
 		}
+		x.flags(&d)
 	}
 	return d
+}
+
+// flags: a platform service that a flag of the vault names needs no entry.
+// What is denied stays denied.
+func (x reading) flags(d *access.Decision) {
+	if !slices.Contains([]access.Reason{access.NoAssignment, access.NoPolicy, access.OnlyOnBehalf}, d.Reason) {
+		return
+	}
+	i := slices.IndexFunc(x.rules.Enabled, func(e access.Enabled) bool { return x.trusted(&e.Service) })
+	if i >= 0 {
+		d.Verdict, d.Reason, d.Rule = access.Allow, access.ByFlag, int32(i)
+	}
 }
 
 // network is the truth table, row by row.

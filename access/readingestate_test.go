@@ -52,7 +52,7 @@ func TestDecideIsWhatTheDocumentsSay(t *testing.T) {
 	if least := estates / 50; conditional < least {
 		t.Errorf("a condition held %d times, want %d or more", conditional, least)
 	}
-	for reason := access.NoToken; reason <= access.ByPolicy; reason++ {
+	for reason := access.NoToken; reason <= access.ByFlag; reason++ {
 		if least := estates / 2000; reasons[reason] < least {
 			t.Errorf("%s came out %d times, want %d or more: the estates are too narrow", reason, reasons[reason], least)
 		}
@@ -191,7 +191,7 @@ func (w world) rules() *access.Rules {
 		Connections: list(w, 3, func() access.Connection {
 			return access.Connection{ID: w.one("", "/c1", "/c2"), State: access.EndpointState(w.IntN(5))}
 		}),
-		Trusted: list(w, 3, w.service), Model: access.Model([]int{0, 1, 1, 1, 1, 1, 2, 2, 2, 3}[w.IntN(10)]), Policies: list(w, 8, w.policy), Assignments: list(w, 12, w.assignment)}
+		Trusted: list(w, 3, w.service), Enabled: list(w, 2, func() access.Enabled { return access.Enabled{Flag: "enabledForDeployment", Service: w.service()} }), Model: access.Model([]int{0, 1, 1, 1, 1, 1, 2, 2, 2, 3}[w.IntN(10)]), Policies: list(w, 8, w.policy), Assignments: list(w, 12, w.assignment)}
 	if w.IntN(5) == 0 {
 		r.Perimeter = access.Perimeter{Mode: access.PerimeterMode(w.IntN(5)), ID: w.one("", "/nsp"), Prefixes: list(w, 2, w.prefix), Subscriptions: list(w, 2, w.id)}
 	}

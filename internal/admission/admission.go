@@ -322,6 +322,11 @@ func note(call *Call, d access.Decision) {
 	if d.Gate != access.GatePermission {
 		return
 	}
+	if d.Reason == access.ByFlag {
+		// Neither a role nor a policy: the flag of the vault by its name.
+		rec.Properties = append(rec.Properties, journal.Property{Name: rules.Enabled[d.Rule].Flag, Value: "true"})
+		return
+	}
 	switch rules.Model {
 	case access.ModelRBAC:
 		rec.RBACAuthorized = journal.Bool(d.Allowed())

@@ -122,3 +122,27 @@ func TestCheckServer(t *testing.T) {
 		t.Error("check left a file behind")
 	}
 }
+
+// TestExplainFlag: the flag that lets a platform service in is named.
+func TestExplainFlag(t *testing.T) {
+	p := posterntest.Start(t)
+	const service = "Azure Resource Manager template deployment service"
+	who := p.Service(service)
+	for _, test := range []struct {
+		on   bool
+		exit int
+		want string
+	}{
+		{true, ExitOK, "enabledForTemplateDeployment lets the " + service + " in, without an entry"},
+		{false, ExitDenied, "no access policy gives " + who.ObjectID + " secrets get"},
+	} {
+		name := map[bool]string{true: "flag", false: "no-flag"}[test.on]
+		p.CreateVault(name, map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{}, "enabledForTemplateDeployment": test.on})
+		var out, errs bytes.Buffer
+		code := Run(context.Background(), []string{"explain", "--data", p.Data, "--vault", name, "--from", "service:" + service, "--as", who.ClientID, "--do", "secrets/get", "--object", "db"},
+			[]string{}, strings.NewReader(""), &out, &errs)
+		if code != test.exit || !strings.Contains(out.String(), test.want) {
+			t.Errorf("explain = exit %d, want %d with %q:\n%s%s", code, test.exit, test.want, out.String(), errs.String())
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"postern/access"
 	"postern/internal/roles"
 	"postern/internal/store/memory"
+	"postern/internal/trusted"
 )
 
 const (
@@ -285,6 +286,33 @@ func TestGeography(t *testing.T) {
 	} {
 		if got := geography(c.region); got != c.want {
 			t.Errorf("geography(%q) = %q, want %q", c.region, got, c.want)
+		}
+	}
+}
+
+// TestFlags: a flag that is set stands for its service, when the list has
+// it; one that is false or absent for nothing.
+func TestFlags(t *testing.T) {
+	list, ok := trusted.List("azure")
+	if !ok {
+		t.Fatal("no list")
+	}
+	s, _ := New([]*Resource{vaultResource("v1", `,"enabledForDeployment":true,"enabledForDiskEncryption":false,"enabledForTemplateDeployment":true`)}, Options{Trusted: list})
+	without, _ := New([]*Resource{vaultResource("v1", `,"enabledForDeployment":true`)}, Options{Trusted: list[:1]})
+	for _, tt := range []struct {
+		s    *Snapshot
+		want string
+	}{
+		{s, "enabledForDeployment: Azure Virtual Machines deployment service; enabledForTemplateDeployment: Azure Resource Manager template deployment service"},
+		{without, ""},
+	} {
+		v, _ := tt.s.Vault("v1")
+		var got []string
+		for _, e := range v.Rules.Enabled {
+			got = append(got, e.Flag+": "+e.Service.Name)
+		}
+		if text := strings.Join(got, "; "); text != tt.want {
+			t.Errorf("Enabled = %s, want %s", text, tt.want)
 		}
 	}
 }

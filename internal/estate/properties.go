@@ -8,6 +8,7 @@ import (
 
 	"postern/access"
 	"postern/internal/region"
+	"postern/internal/trusted"
 )
 
 // Properties is the typed view of a vault's properties (spec:
@@ -162,6 +163,7 @@ func (s *Snapshot) newVault(res *Resource) (*Vault, []Problem) {
 	rules := &access.Rules{ID: res.ID, Name: res.Name, Tenant: r.guid("properties.tenantId", p.TenantID),
 		Trusted: s.options.Trusted, Perimeter: s.perimeters[Key(res.ID)]}
 	r.network(rules, p)
+	rules.Enabled = p.enabled(s.options.Trusted)
 	rules.Model = access.ModelPolicies
 	if p.EnableRBACAuthorization != nil && *p.EnableRBACAuthorization {
 		rules.Model = access.ModelRBAC
@@ -172,6 +174,20 @@ func (s *Snapshot) newVault(res *Resource) (*Vault, []Problem) {
 		v.Compiled = access.Compile(rules)
 	}
 	return v, r.problems
+}
+
+// enabled is the flags that are set, with the services of a list that they
+// stand for.
+func (p *Properties) enabled(list []access.TrustedService) []access.Enabled {
+	var enabled []access.Enabled
+	for i, flag := range []*bool{p.EnabledForDeployment, p.EnabledForDiskEncryption, p.EnabledForTemplateDeployment} {
+		for _, s := range list {
+			if f := trusted.Flags[i]; flag != nil && *flag && s.Name == f.Service {
+				enabled = append(enabled, access.Enabled{Flag: f.Property, Service: s})
+			}
+		}
+	}
+	return enabled
 }
 
 // geography is that of a region; one that is not known is a geography of

@@ -110,6 +110,9 @@ func (x *explaining) permissionWords(step access.Step) (string, iac.Position) {
 		return fmt.Sprintf("the role %s, assigned at %s, holds %s", a.Role.Name, a.Scope, info.DataAction), x.assignmentAt(a.ID)
 	case step.Reason == access.ByPolicy:
 		return fmt.Sprintf("accessPolicies[%d] gives %s %s", step.Rule, info.Kind, info.Permission), item(x.Property("accessPolicies"), step.Rule).At
+	case step.Reason == access.ByFlag && int(step.Rule) < len(rules.Enabled):
+		flag := rules.Enabled[step.Rule]
+		return fmt.Sprintf("%s lets the %s in, without an entry", flag.Flag, flag.Service.Name), x.Property(flag.Flag).At
 	case step.Reason == access.NoAssignment:
 		return fmt.Sprintf("no role assignment of %s at or above the vault holds %s", x.request.Caller.Object, info.DataAction), x.rbac().node.At
 	case step.Reason == access.DenyAssigned:

@@ -16,7 +16,7 @@ import (
 type metrics struct {
 	registry  *prometheus.Registry
 	requests  [names.Vault + 1]prometheus.Counter
-	decisions [access.ByPolicy + 1]prometheus.Counter
+	decisions [access.ByFlag + 1]prometheus.Counter
 }
 
 func newMetrics(s *Server) *metrics {

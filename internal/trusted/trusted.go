@@ -176,3 +176,13 @@ func derived(name string) access.GUID {
 	g[6], g[8] = g[6]&0x0f|0x80, g[8]&0x3f|0x80
 	return g
 }
+
+// Flags are the properties of a vault that let a service in without an
+// assignment or a policy, each with the service's name: the flag stands for
+// the service's scenario (documentation: about enabledForDeployment and its
+// siblings, in the properties of a vault).
+var Flags = []struct{ Property, Service string }{
+	{"enabledForDeployment", "Azure Virtual Machines deployment service"},
+	{"enabledForDiskEncryption", "Azure Disk Encryption volume encryption service"},
+	{"enabledForTemplateDeployment", "Azure Resource Manager template deployment service"},
+}
