@@ -197,6 +197,12 @@ func builtin() []*Definition {
 			Actions:     []string{"*/read"},
 		},
 		{
+			Name: "f58310d9-a9f6-439a-9e8d-f62e7b41a168", RoleName: "Role Based Access Control Administrator",
+			Description: "Manage access to Azure resources by assigning roles using Azure RBAC. This role does not allow you to manage access using other ways, such as Azure Policy.",
+			Actions: []string{"Microsoft.Authorization/roleAssignments/write", "Microsoft.Authorization/roleAssignments/delete", "*/read",
+				"Microsoft.Support/*"},
+		},
+		{
 			Name: "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", RoleName: "User Access Administrator",
 			Description: "Lets you manage user access to Azure resources.",
 			Actions: []string{
