@@ -32,7 +32,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: condition, conditioned actions and delegates must come together", d.RoleName)
 		}
 	}
-	if got, want := len(All()), 17; got != want {
+	if got, want := len(All()), 18; got != want {
 		t.Errorf("len(All()) = %d, want %d", got, want)
 	}
 }
