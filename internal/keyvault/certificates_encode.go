@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"strconv"
+	"strings"
 
 	"postern/internal/enrollment"
 	"postern/internal/issuance"
@@ -88,7 +89,7 @@ func (x *exchange) appendPreserve(b []byte, preserve bool) []byte {
 // appendPolicy writes a CertificatePolicy: its id, and what is kept, without
 // what the api-version does not know yet.
 func (x *exchange) appendPolicy(b []byte, name, policy string) ([]byte, error) {
-	if x.api < api2026 {
+	if x.api < api2026 && x.unknownIn(policy) {
 		p, err := issuance.ParsePolicy([]byte(policy))
 		if err != nil {
 			return b, err
@@ -107,10 +108,19 @@ func (x *exchange) appendPolicy(b []byte, name, policy string) ([]byte, error) {
 	return append(append(b, ','), policy[1:]...), nil
 }
 
+// unknownIn reports whether a policy may have something that the api-version
+// does not know; nearly none has.
+func (x *exchange) unknownIn(policy string) bool {
+	return strings.Contains(policy, platformManaged) || x.api < api2025 && (strings.Contains(policy, `"uris"`) || strings.Contains(policy, `"ipAddresses"`))
+}
+
+// platformManaged came with 2026-04-01.
+const platformManaged = "platformManaged"
+
 // dropUnknown takes out of a policy what the api-version does not know.
 func (x *exchange) dropUnknown(p *issuance.Policy) {
 	if x.api < api2026 {
-		p.Drop("platformManaged")
+		p.Drop(platformManaged)
 	}
 	if n := p.X509.Names; x.api < api2025 && n != nil {
 		known := *n

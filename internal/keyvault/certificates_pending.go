@@ -63,7 +63,7 @@ func (x *exchange) newPolicy(certs *vault.Certificates, sent string) (*issuance.
 		if err != nil {
 			return nil, err
 		}
-		sent = o.Policy
+		return issuance.ParsePolicy([]byte(o.Policy))
 	}
 	p, err := issuance.ParsePolicy([]byte(sent))
 	if err != nil {

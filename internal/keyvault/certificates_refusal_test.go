@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/enrollment"
 	"postern/internal/issuance/acme"
@@ -193,6 +194,24 @@ func TestPropertyGates(t *testing.T) {
 				t.Errorf("%s at %s is shown: %v, want %v", property, tt.version, got, tt.known[n])
 			}
 		}
+	}
+}
+
+// TestNextVersion: without a policy the next version has that of the
+// certificate, whatever the api-version knows of it.
+func TestNextVersion(t *testing.T) {
+	r := newRig(t)
+	policy := strings.Replace(ecPolicy("Self"), `"subject":"CN=test"`, `"subject":"CN=test","sans":{"uris":["https://a.test"]}`, 1)
+	r.do("POST", "/certificates/c/create", `{"policy":`+policy+`}`).want(t, 202)
+	before := r.do("GET", "/certificates/c/policy", "").want(t, 200).body
+	r.now = r.now.AddDate(0, 0, 1)
+	r.send(host, "officer", "POST", "/certificates/c/create?api-version=7.0", `{}`).want(t, 202)
+	if got := r.do("GET", "/certificates/c/policy", "").want(t, 200).body; got != before {
+		t.Errorf("the policy becomes\n%s, was\n%s", got, before)
+	}
+	leaf := certificateIn(t, r.do("GET", "/certificates/c", "").want(t, 200))
+	if len(leaf.URIs) != 1 || !leaf.NotBefore.Equal(r.now.Add(-10*time.Minute)) {
+		t.Errorf("the next version is of %v with %v", leaf.NotBefore, leaf.URIs)
 	}
 }
 
