@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"postern/conformance/attestation"
 	"postern/conformance/lab"
+	"postern/internal/config"
 	"postern/internal/keyvault"
 	"postern/posterntest"
 )
@@ -28,6 +30,19 @@ type driver struct {
 	// spec is nil when the documents are not there.
 	spec *specification
 	rows *coverage
+	// authority attests environments to which keys are released.
+	authority *attestation.Authority
+}
+
+// start starts a server that trusts an attestation authority.
+func start(t *testing.T) (*posterntest.Postern, *attestation.Authority) {
+	t.Helper()
+	authority := attestation.Start(t)
+	list, err := json.Marshal([]config.Attester{{Issuer: authority.URL, CAFile: authority.File(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return posterntest.Start(t, posterntest.WithSetting("attestation", string(list))), authority
 }
 
 // answer is what came back.
@@ -206,7 +221,12 @@ type coverage struct {
 }
 
 func newCoverage() *coverage {
-	return &coverage{routes: keyvault.Routes(), statuses: map[string]map[int]bool{}, granted: map[string]bool{}}
+	routes := keyvault.Routes()
+	for _, o := range hardware {
+		method, pattern, _ := strings.Cut(o, " ")
+		routes = append(routes, keyvault.Route{Method: method, Pattern: pattern})
+	}
+	return &coverage{routes: routes, statuses: map[string]map[int]bool{}, granted: map[string]bool{}}
 }
 
 // saw finds the row of the route table that a request belongs to, by itself

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"postern/posterntest"
 )
 
 // preparations make, before an example's request is sent, what it takes for
@@ -60,7 +58,7 @@ func TestExamples(t *testing.T) {
 	if folder == "" {
 		return
 	}
-	p := posterntest.Start(t)
+	p, authority := start(t)
 	token := p.Token("https://vault.azure.net")
 	for i, version := range versions {
 		spec, err := load(folder, version)
@@ -69,7 +67,7 @@ func TestExamples(t *testing.T) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(spec.operations)) {
 			o := spec.operations[name]
-			if !driven(name) || slices.Contains(hardware, o.id) {
+			if !driven(name) || inHardware(o) {
 				continue
 			}
 			t.Run(version+"/"+o.id, func(t *testing.T) {
@@ -79,7 +77,7 @@ func TestExamples(t *testing.T) {
 				}
 				for n, e := range o.examples {
 					kv := p.CreateVault(strings.ToLower(fmt.Sprintf("v%d%.18s%d", i, o.id, n)), premium)
-					d := driver{t: t, p: p, base: p.PublicVaultURL(kv.Name), version: version, token: token, spec: spec, rows: newCoverage()}
+					d := driver{t: t, p: p, base: p.PublicVaultURL(kv.Name), version: version, token: token, spec: spec, rows: newCoverage(), authority: authority}
 					replay(d, o, e, prepare)
 				}
 			})

@@ -75,7 +75,23 @@ func refusals(t *testing.T, p *posterntest.Postern, specs map[string]*specificat
 			row("no such object", 404, "", func(*driver) any { return body })
 		}
 	}
+	t.Run("purge protection", func(t *testing.T) {
+		kv := p.CreateVault("protected", map[string]any{"enablePurgeProtection": true})
+		protected(driver{t: t, p: p, base: p.PublicVaultURL(kv.Name), version: version, token: admin, spec: specs[version], rows: rows})
+	})
 	methods(t, driver{p: p, base: p.PublicVaultURL(kv.Name), version: version, token: admin, spec: specs[version], rows: rows})
+}
+
+// protected deletes what then cannot be purged.
+func protected(d driver) {
+	d.send(200, "PUT", "/secrets/kept", fields{"value": "x"})
+	d.send(200, "POST", "/keys/kept-key/create", fields{"kty": "EC"})
+	d.made("kept-certificate")
+	for _, path := range []string{"secrets/kept", "keys/kept-key", "certificates/kept-certificate"} {
+		d.send(200, "DELETE", "/"+path, nil).expect("attributes.recoveryLevel", "Recoverable")
+		d.send(403, "DELETE", "/deleted"+path, nil).expect("error.code", "Forbidden")
+		d.send(200, "POST", "/deleted"+path+"/recover", nil)
+	}
 }
 
 // methods asks every path of the route table with a method that it does not

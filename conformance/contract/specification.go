@@ -179,6 +179,13 @@ func schemas(definitions map[string]any) (openapi3.Schemas, error) {
 	strict := map[string]any{}
 	for name, definition := range definitions {
 		strict[name] = tighten(flatten(definition, definitions))
+		properties, _ := strict[name].(map[string]any)["properties"].(map[string]any)
+		for property, schema := range beyond[name] {
+			if old, ok := properties[property].(map[string]any); schema == nil && ok {
+				schema = map[string]any{"nullable": true, "allOf": []any{old}}
+			}
+			properties[property] = schema
+		}
 	}
 	text, err := json.Marshal(map[string]any{"openapi": "3.0.0", "info": map[string]any{"title": "x", "version": "x"},
 		"paths": map[string]any{}, "components": map[string]any{"schemas": strict}})
@@ -190,6 +197,21 @@ func schemas(definitions map[string]any) (openapi3.Schemas, error) {
 		return nil, err
 	}
 	return d.Components.Schemas, nil
+}
+
+// beyond are properties that the service's recorded answers have and the
+// documents have not; nil is one that is null there.
+var beyond = map[string]map[string]any{
+	"CertificateItem":           {"subject": map[string]any{"type": "string"}},
+	"DeletedCertificateItem":    {"subject": map[string]any{"type": "string"}},
+	"CertificateBundle":         {"pending": object("id", "string")},
+	"X509CertificateProperties": {"basic_constraints": object("ca", "boolean")},
+	"KeyRotationPolicy":         {"attributes": nil},
+}
+
+// object is the schema of an object with one property.
+func object(name, kind string) any {
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{name: map[string]any{"type": kind}}}
 }
 
 // flatten puts the properties of a definition and of those that it is made
