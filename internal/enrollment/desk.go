@@ -44,6 +44,8 @@ var (
 const (
 	CodeIssuer   = "Certificate issuer error"
 	CodeRejected = "Request rejected"
+	// CodeTaken is our own: a key or a secret took the name meanwhile.
+	CodeTaken = "Name in use"
 )
 
 // Provider issues certificates in the name of an issuer resource;

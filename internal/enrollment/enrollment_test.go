@@ -452,6 +452,35 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestTaken: an operation whose name was taken by a key of its own fails for
+// good, and the key is in no request and no certificate.
+func TestTaken(t *testing.T) {
+	for _, issuer := range []string{"Self", "shop"} {
+		r := newRig()
+		r.issuer(t, "shop", "shop", true)
+		r.create(t, "c", issuer, `,"reuse_key":true`)
+		c := r.certs()
+		keys := &vault.Keys{Terms: c.Terms, Space: c.Space, Key: c.Key, Now: c.Now, NewVersion: c.NewVersion}
+		if _, _, err := keys.Add(t.Context(), "C", vault.KeyInput{Content: vault.KeyContent{Type: "EC", Material: []byte("own")}}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := r.certs().Pending(t.Context(), "c")
+		for range 20 {
+			if err == nil && p.Status != vault.StatusInProgress {
+				break
+			}
+			r.now = r.now.Add(time.Minute)
+			p, err = r.Advance(t.Context(), r.certs(), "c")
+		}
+		if err != nil || p.Status != vault.StatusFailed || p.ErrorCode != CodeTaken {
+			t.Errorf("%s: an operation whose name is taken = %s %q, %v, want it failed with %q", issuer, p.Status, p.ErrorCode, err, CodeTaken)
+		}
+		if _, err := c.PrivateKey(t.Context(), "c", ""); !errors.Is(err, vault.NotFound) {
+			t.Errorf("%s: PrivateKey of another's key = %v, want %v", issuer, err, vault.NotFound)
+		}
+	}
+}
+
 func TestMerge(t *testing.T) {
 	r := newRig()
 	if _, _, err := r.Merge(t.Context(), r.certs(), "c", Delivery{}); !errors.Is(err, vault.NoPending) {

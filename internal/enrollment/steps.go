@@ -14,7 +14,8 @@ import (
 )
 
 // keyFor is the key pair of a new version: that of the latest one where the
-// policy wants it to be used again and it fits, else a new one.
+// policy wants it to be used again, it fits and it may be where the policy
+// wants it, else a new one.
 func (d *Desk) keyFor(ctx context.Context, certs *vault.Certificates, name string, p *issuance.Policy) (*keyring.Key, error) {
 	spec, err := p.KeySpec()
 	if err != nil {
@@ -161,8 +162,18 @@ func (d *Desk) sign(ctx context.Context, certs *vault.Certificates, name string,
 	if err != nil {
 		return *p, err
 	}
-	_, _, err = d.complete(ctx, certs, name, p, policy, &issuance.Bundle{Key: key.Private(), Leaf: leaf})
-	if err != nil {
+	return d.completed(ctx, certs, name, p, policy, &issuance.Bundle{Key: key.Private(), Leaf: leaf})
+}
+
+// completed is complete for an operation that nobody waits for: it fails for
+// good where the name was taken since it was begun, and is not tried forever.
+func (d *Desk) completed(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, policy *issuance.Policy,
+	b *issuance.Bundle) (vault.Pending, error) {
+	_, _, err := d.complete(ctx, certs, name, p, policy, b)
+	switch {
+	case errors.Is(err, vault.Exists), errors.Is(err, vault.IsDeleted):
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeTaken, "The name "+p.Name+" is in use by a key or a secret of its own.")
+	case err != nil:
 		return *p, err
 	}
 	return certs.Pending(ctx, name)
@@ -222,10 +233,7 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 	if err != nil {
 		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeIssuer, "What the issuer sent is not a certificate for the request.")
 	}
-	if _, _, err := d.complete(ctx, certs, name, p, policy, b); err != nil {
-		return *p, err
-	}
-	return certs.Pending(ctx, name)
+	return d.completed(ctx, certs, name, p, policy, b)
 }
 
 // later keeps the state of a provider, and asks again after so many seconds.

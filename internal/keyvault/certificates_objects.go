@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/enrollment"
 	"postern/internal/issuance"
+	"postern/internal/keyring"
 	"postern/internal/keysmith"
 	"postern/internal/vault"
 )
@@ -271,8 +272,12 @@ func (x *exchange) imported(body *certificateBody) (vault.CertificateInput, erro
 	if err != nil {
 		return vault.CertificateInput{}, err
 	}
-	return enrollment.Imported(bundle, policy, enrollment.Application{Enabled: body.enabled, Tags: body.tags,
+	in, err := enrollment.Imported(bundle, policy, enrollment.Application{Enabled: body.enabled, Tags: body.tags,
 		PreserveCertOrder: body.preserve != nil && *body.preserve && x.api >= api76})
+	if invalid := new(keyring.Invalid); errors.As(err, &invalid) {
+		err = unreadable(*body.value, &issuance.Invalid{Property: "value", Reason: "has a private key whose numbers do not belong together"})
+	}
+	return in, err
 }
 
 // convert brings the value of a secret that holds a certificate into the

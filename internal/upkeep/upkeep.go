@@ -199,8 +199,8 @@ func (k *Keeper) act(ctx context.Context, v *estate.Vault) error {
 			continue
 		}
 		k.Log.Warn("what is due is put off", "vault", v.Resource.Name, "kind", d.Kind, "name", d.Name, "until", k.Now().Add(putOff), "error", err)
-		if d.Kind == "pending" {
-			continue // its issuer says when to ask again
+		if errors.As(err, new(*enrollment.Unanswered)) {
+			continue // when it is asked again is noted already
 		}
 		if err := u.Postpone(ctx, d, k.Now().Add(putOff)); err != nil {
 			return err

@@ -182,9 +182,13 @@ func (s *Certificates) Get(ctx context.Context, name, version string) (Object, C
 }
 
 // PrivateKey reads the key that belongs to a version, for making a request
-// for the next one with it; "" is the latest.
+// for the next one with it; "" is the latest. NotFound where the name is that
+// of a key of its own, which is not the certificate's to use.
 func (s *Certificates) PrivateKey(ctx context.Context, name, version string) (KeyContent, error) {
-	_, content, err := keyOf(s.of(kindKeys).get(ctx, name, version))
+	o, content, err := keyOf(s.of(kindKeys).get(ctx, name, version))
+	if err == nil && !o.Version.Managed {
+		return KeyContent{}, NotFound
+	}
 	return content, err
 }
 

@@ -259,14 +259,23 @@ func TestHollowCertificate(t *testing.T) {
 	}
 	r.set(t, "my-cert", "own")
 	_ = must2(c.Recover(ctx, "my-cert"))
+	free := func() {
+		t.Helper()
+		must(r.Delete(ctx, "my-cert"))
+		if err := r.Purge(ctx, "my-cert"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Begin(ctx, "my-cert", Pending{Request: "s", Key: someKey("1")}, nil); !errors.Is(err, Exists) {
+		t.Errorf("Begin when a secret took the name = %v, want %v", err, Exists)
+	}
+	free()
 	must(c.Begin(ctx, "my-cert", Pending{Request: "s", Key: someKey("1")}, nil))
+	r.set(t, "my-cert", "own")
 	if _, _, err := c.Complete(ctx, "my-cert", "s", someCertificate("1")); !errors.Is(err, Exists) {
 		t.Errorf("Complete when a secret took the name = %v, want %v", err, Exists)
 	}
-	must(r.Delete(ctx, "my-cert"))
-	if err := r.Purge(ctx, "my-cert"); err != nil {
-		t.Fatal(err)
-	}
+	free()
 	_ = must2(c.Complete(ctx, "my-cert", "s", someCertificate("1")))
 	if p := must(c.Versions(ctx, "my-cert", "", 25)); len(p.Certificates) != 1 {
 		t.Errorf("Versions has %d after the first one was issued, want 1", len(p.Certificates))

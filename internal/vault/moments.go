@@ -150,7 +150,12 @@ func certificateMoments(o *Object) []Moment {
 		var at int64
 		switch t := a.Trigger; {
 		case t.Days != nil && *t.Days >= 0 && *t.Days <= maxPeriod:
-			at = end - *t.Days*86400
+			// A version that lives hardly longer than that, as an issuer is
+			// free to make it, would be due as soon as it is there, and so
+			// would the next one: it is due late in its life instead.
+			if at = end - *t.Days*86400; action == Renewal && at < begin+(end-begin)/10 {
+				at = begin + (end-begin)/5*4
+			}
 		case t.Percentage != nil && *t.Percentage >= 0 && *t.Percentage <= 100 && begin <= end:
 			at = begin + (end-begin)/100**t.Percentage + (end-begin)%100**t.Percentage/100
 		default:

@@ -50,6 +50,9 @@ func TestMoments(t *testing.T) {
 		{"a key with a damaged policy", kindKeys, func(o *Object) { o.Policy = `{` }, []Moment{near, over}},
 		{"a certificate without a policy", kindCertificates, func(*Object) {}, []Moment{near, over}},
 		{"renewed by days", kindCertificates, func(o *Object) { o.Policy = policy(auto(`"days_before_expiry":20`)) }, []Moment{{Renewal, exp - 20*day}, near, over}},
+		{"renewed by more days than it lives", kindCertificates, func(o *Object) { o.Policy = policy(auto(`"days_before_expiry":120`)) }, []Moment{{Renewal, created + 80*day}, near, over}},
+		{"renewed as soon as it is there", kindCertificates, func(o *Object) { o.Policy = policy(auto(`"days_before_expiry":99`)) }, []Moment{{Renewal, created + 80*day}, near, over}},
+		{"mail about a short life", kindCertificates, func(o *Object) { o.Policy = policy(mail(`"days_before_expiry":120`)) }, []Moment{{Notice, created - 20*day}, near, over}},
 		{"renewed by percentage", kindCertificates, func(o *Object) { o.Policy = policy(auto(`"lifetime_percentage":80`)) }, []Moment{{Renewal, created + 80*day}, near, over}},
 		{"renewed by percentage from its nbf", kindCertificates, func(o *Object) {
 			o.Version.NotBefore, o.Policy = At(created-100*day), policy(auto(`"lifetime_percentage":75`))

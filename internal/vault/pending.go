@@ -197,7 +197,12 @@ func (s *Certificates) begin(ctx context.Context, name string, fn func(*Object) 
 		t.certificates.pair = &p.Key
 		if live {
 			tx.Unchanged(head)
-			err = t.certificates.judge(ctx, "create", &o)
+			if t.certificates.hollow(&o) {
+				err = t.vacant(ctx, tx, name)
+			}
+			if err == nil {
+				err = t.certificates.judge(ctx, "create", &o)
+			}
 			t.certificates.replace(tx, &old, &o)
 		} else {
 			o, err = t.reserve(ctx, tx, name, id, &p, o.Policy)
@@ -216,20 +221,28 @@ func (s *Certificates) begin(ctx context.Context, name string, fn func(*Object) 
 
 // reserve makes a certificate without content, if the three names are free.
 func (t trio) reserve(ctx context.Context, tx *store.Tx, name, id string, p *Pending, policy string) (Object, error) {
+	if err := t.vacant(ctx, tx, name); err != nil {
+		return Object{}, err
+	}
+	return t.certificates.addIn(ctx, tx, name, addition{operation: "create", version: Version{ID: id, Tags: p.Tags}, policy: &policy})
+}
+
+// vacant refuses a name under which there is a key or a secret of its own.
+func (t trio) vacant(ctx context.Context, tx *store.Tx, name string) error {
 	for _, c := range []*collection{t.keys, t.secrets} {
 		_, _, taken, err := c.read(ctx, c.liveKey(fold(name)))
 		if err != nil {
-			return Object{}, err
+			return err
 		}
 		if taken {
-			return Object{}, Exists
+			return Exists
 		}
 		// What is left of a certificate whose time has come goes with it.
 		if err := c.claim(ctx, tx, fold(name)); err != nil {
-			return Object{}, err
+			return err
 		}
 	}
-	return t.certificates.addIn(ctx, tx, name, addition{operation: "create", version: Version{ID: id, Tags: p.Tags}, policy: &policy})
+	return nil
 }
 
 // Pending reads the pending operation of a certificate (spec:

@@ -39,6 +39,9 @@ type RotationPolicy struct {
 const (
 	minExpiry   = 28 * 86400
 	minRotation = 7 * 86400
+	// lastDate is the last second of the year 9999, the end of the service's
+	// dates.
+	lastDate = 253402300799
 )
 
 // defaultRotation is the policy of a key that has none (recorded answers).
@@ -213,7 +216,7 @@ func (k *Keys) rotate(ctx context.Context, name string, allow func(*Object) erro
 		}
 		in.Expires = Stamp{}
 		if life, ok := ParsePeriod(policy.ExpiryTime); ok {
-			in.Expires = At(life.After(k.Now).Unix())
+			in.Expires = At(min(life.After(k.Now).Unix(), lastDate))
 		}
 		made := in.version()
 		made.ID, made.Created, made.Updated = v.ID, v.Created, v.Updated

@@ -159,3 +159,15 @@ func TestRotateUnderContention(t *testing.T) {
 		t.Errorf("Rotate = %v with %d keys made, the latest %q, want 2 and 2+", err, made, content.Material)
 	}
 }
+
+// TestRotateStaysInTheCalendar: a version of a very long life expires at the
+// end of the service's dates, which clients can read.
+func TestRotateStaysInTheCalendar(t *testing.T) {
+	r := newRig()
+	_ = must2(r.keys().Add(t.Context(), "a", KeyInput{Content: someKey("1")}))
+	_ = must2(r.keys().SetRotationPolicy(t.Context(), "a", RotationPolicy{ExpiryTime: "P99999Y"}))
+	o, _, err := r.keys().Rotate(t.Context(), "a", func(latest KeyContent) (KeyInput, error) { return KeyInput{Content: latest}, nil })
+	if err != nil || o.Version.Expires != At(lastDate) {
+		t.Errorf("Rotate with a life of 99999 years expires at %v, %v, want %v", o.Version.Expires, err, At(lastDate))
+	}
+}
