@@ -3,6 +3,7 @@ package arm_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,6 +115,26 @@ func TestManagedKeys(t *testing.T) {
 	rsa := r.ok("owner", "PUT", premium+"/keys/rsa", `{"properties":{"kty":"RSA-HSM"}}`, 200)
 	if rsa.at("properties.keySize") != 2048.0 || len(rsa.at("properties.keyOps").([]any)) != 6 {
 		t.Errorf("RSA key = %s", rsa.text)
+	}
+}
+
+// TestManagedKeyOnce: many ask for one key, and there is one version of it.
+func TestManagedKeyOnce(t *testing.T) {
+	r := newRig(t, profile.Azure())
+	r.ok("owner", "PUT", theVault, r.vaultBody(""), 201)
+	texts := make([]string, 8)
+	var all sync.WaitGroup
+	for i := range texts {
+		all.Go(func() { texts[i] = r.do("owner", "PUT", theVault+"/keys/k", `{"properties":{"kty":"EC"}}`).text })
+	}
+	all.Wait()
+	for _, text := range texts[1:] {
+		if text != texts[0] {
+			t.Errorf("PUT = %s and %s, want one key", text, texts[0])
+		}
+	}
+	if list := r.ok("owner", "GET", theVault+"/keys/k/versions", "", 200).items(); len(list) != 1 {
+		t.Errorf("%d versions, want 1", len(list))
 	}
 }
 

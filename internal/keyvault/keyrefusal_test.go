@@ -103,7 +103,7 @@ func TestKeyErrors(t *testing.T) {
 		{"POST", "/keys/none/sign", es256(32), 403, 0, body("Forbidden", "Operation sign is not permitted on this key.", "KeyOperationForbidden")},
 		{"POST", "/keys/off/sign", es256(32), 403, 0, body("Forbidden", "Operation sign is not allowed on a disabled key.", "KeyDisabled")},
 		{"POST", "/keys/ec/sign", es256(10), 400, 0, bad("Invalid length of 'value': 10 bytes. ES256 requires 32 bytes, encoded with base64url.")},
-		{"POST", "/keys/ec/verify", `{"alg":"ES256","digest":"AAAA","value":"AAAA"}`, 400, 0, bad("Invalid length of 'value': 3 bytes. ES256 requires 32 bytes, encoded with base64url.")},
+		{"POST", "/keys/ec/verify", `{"alg":"ES256","digest":"AAAA","value":"AAAA"}`, 400, 0, bad("Invalid length of 'digest': 3 bytes. ES256 requires 32 bytes, encoded with base64url.")},
 		{"POST", "/keys/ec/sign", `{"alg":"ES256K","value":"` + b64(32) + `"}`, 400, 0, bad("Key and signing algorithm are incompatible. Key " + kid + " uses curve 'P-256', and algorithm 'ES256K' can only be used with curve 'P-256K'.")},
 		{"POST", "/keys/ec/sign", `{"alg":"RS256","value":"` + b64(32) + `"}`, 400, 0, bad("Key and algorithm are incompatible. Key " + kid + " is of type 'EC', and algorithm 'RS256' can only be used with keys of type 'RSA'.")},
 		{"POST", "/keys/rsa/sign", es256(32), 400, 0, bad("Key and algorithm are incompatible. Key " + rsa + " is of type 'RSA', and algorithm 'ES256' can only be used with keys of type 'EC'.")},

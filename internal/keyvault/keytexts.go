@@ -24,7 +24,7 @@ const (
 	textNoHardware   = "Hardware key operation not allowed on standard vault"
 	textRequired     = "Property '{name}' is required.\r\n"
 	textNotBase64    = "Content of '{name}' is not base64url.\r\n" + textRequired
-	textDigestLength = "Invalid length of 'value': {length} bytes. {algorithm} requires {size} bytes, encoded with base64url."
+	textDigestLength = "Invalid length of '{name}': {length} bytes. {algorithm} requires {size} bytes, encoded with base64url."
 	textWrongCurve   = "Key and signing algorithm are incompatible. Key {id} uses curve '{curve}', and algorithm '{algorithm}' can only be used with curve '{needed}'."
 
 	textExportablePremium = "AKV.SKR.1001: The exportable attribute is only supported with premium vaults and API version >= '7.3-preview'."
@@ -118,9 +118,9 @@ func material(err error) error {
 	return err
 }
 
-// refusal puts what an algorithm refused into the service's words. length is
-// that of the value that the client sent.
-func (u *usage) refusal(err error, length int) error {
+// refusal puts what an algorithm refused into the service's words. sent is
+// what the client sent as the property.
+func (u *usage) refusal(err error, property string, sent []byte) error {
 	name := textUnknown
 	if _, known := algorithms[*u.algorithm]; known {
 		name = *u.algorithm
@@ -132,9 +132,9 @@ func (u *usage) refusal(err error, length int) error {
 		return badParameter(textUnknownAlgorithm, "{algorithm}", name)
 	case errors.Is(err, keyring.ErrSize):
 		if a := algorithms[*u.algorithm]; a.Digest > 0 {
-			return badParameter(textDigestLength, "{length}", strconv.Itoa(length), "{algorithm}", name, "{size}", strconv.Itoa(a.Digest))
+			return badParameter(textDigestLength, "{name}", property, "{length}", strconv.Itoa(len(sent)), "{algorithm}", name, "{size}", strconv.Itoa(a.Digest))
 		}
-		return badParameter(textTooLong, "{length}", strconv.Itoa(length), "{algorithm}", name)
+		return badParameter(textTooLong, "{length}", strconv.Itoa(len(sent)), "{algorithm}", name)
 	case errors.Is(err, keyring.ErrMismatch):
 		needed := algorithms[*u.algorithm]
 		if needed.Type == keyring.EC && u.content.Curve != "" {

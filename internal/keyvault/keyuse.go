@@ -90,7 +90,7 @@ func (x *exchange) operate(b []byte, as vault.KeyUse, open func(*exchange, *usag
 	}
 	result, err := do(k, *u.algorithm, u.value)
 	if err != nil {
-		return b, 0, u.refusal(err, len(u.value))
+		return b, 0, u.refusal(err, "value", u.value)
 	}
 	return appendResult(b, u.id, result), http.StatusOK, nil
 }
@@ -132,7 +132,7 @@ func verify(x *exchange, b []byte) ([]byte, int, error) {
 	}
 	valid, err := k.Verify(*u.algorithm, u.digest, u.value)
 	if err != nil {
-		return b, 0, u.refusal(err, len(u.digest))
+		return b, 0, u.refusal(err, "digest", u.digest)
 	}
 	return append(strconv.AppendBool(append(b, `{"value":`...), valid), '}'), http.StatusOK, nil
 }

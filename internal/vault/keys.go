@@ -30,6 +30,9 @@ type KeyInput struct {
 	// Rotation is the rotation policy that is set with the version; nil
 	// leaves it as it is.
 	Rotation *RotationPolicy
+	// First is true for a version that must be the first one: where there is
+	// a key, it Exists.
+	First bool
 	// Enabled is true when it is not known.
 	Enabled            Flag
 	NotBefore, Expires Stamp
@@ -98,7 +101,12 @@ func (k *Keys) Add(ctx context.Context, name string, in KeyInput) (Object, KeyCo
 		return Object{}, KeyContent{}, err
 	}
 	return keyOf(k.collection().add(ctx, name, addition{operation: operation, version: in.version(), policy: policy,
-		inherit: func(old *Object, v *Version) error { return inheritRelease(old, v, in.Content) }}))
+		inherit: func(old *Object, v *Version) error {
+			if in.First && old != nil {
+				return Exists
+			}
+			return inheritRelease(old, v, in.Content)
+		}}))
 }
 
 // rotation is a rotation policy as it is kept; nil stays nil.

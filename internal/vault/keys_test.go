@@ -146,6 +146,22 @@ func TestKeyLimits(t *testing.T) {
 	}
 }
 
+// TestFirstKey: what must be the first version is made where there is no
+// key, and nowhere else.
+func TestFirstKey(t *testing.T) {
+	r := newRig()
+	first := KeyInput{Content: someKey("first"), First: true}
+	if _, _, err := r.keys().Add(t.Context(), "a", first); err != nil {
+		t.Fatalf("Add = %v", err)
+	}
+	if _, _, err := r.keys().Add(t.Context(), "a", first); !errors.Is(err, Exists) {
+		t.Errorf("Add again = %v, want Exists", err)
+	}
+	if page, err := r.keys().Versions(t.Context(), "a", "", 9); err != nil || len(page.Keys) != 1 {
+		t.Errorf("%d versions, %v, want 1", len(page.Keys), err)
+	}
+}
+
 // TestKeyValuesStayInside: what goes out of lists and metadata has no
 // material.
 func TestKeyValuesStayInside(t *testing.T) {

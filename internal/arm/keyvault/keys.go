@@ -268,8 +268,9 @@ func putKey(c *arm.Call, makeKey keysmith.Maker) (*arm.Answer, error) {
 	if err != nil {
 		return nil, keyFault(c, name, err)
 	}
-	in.Content = want.Content(pair)
-	if _, _, err := k.Add(c.Request.Context(), name, *in); err != nil {
+	in.Content, in.First = want.Content(pair), true
+	// Somebody may have been faster: then there is a key, and it is answered.
+	if _, _, err := k.Add(c.Request.Context(), name, *in); err != nil && !errors.Is(err, vault.Exists) {
 		return nil, keyFault(c, name, err)
 	}
 	return keyAnswer(c, k)
