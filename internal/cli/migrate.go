@@ -230,7 +230,7 @@ func (m *migration) propose(resources []*iac.Resource) (*estate.Snapshot, *migra
 			}
 		}
 	}
-	list = underGroups(list)
+	list = underGroups(list, nil)
 	snapshot, problems := estate.New(list, estateOptions(profile.Azure().TrustedServices))
 	for _, p := range problems {
 		m.notes = append(m.notes, fmt.Sprintf("%s: %s", p.Path, p.Message))

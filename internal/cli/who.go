@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,8 +74,9 @@ func (w *world) who(ctx context.Context, args []string, o *whoOptions) error {
 	}
 	var resources []*iac.Resource
 	var notes []string
+	var groups []live.Descendant
 	if o.isSet() {
-		resources, notes, err = w.whoServer(ctx, o, &q)
+		resources, groups, notes, err = w.whoServer(ctx, o, &q)
 	} else {
 		resources, err = w.whoFiles(args)
 	}
@@ -87,7 +87,7 @@ func (w *world) who(ctx context.Context, args []string, o *whoOptions) error {
 	if err != nil {
 		return err
 	}
-	list, err := whoEstate(resources)
+	list, err := whoEstate(resources, groups)
 	if err != nil {
 		return err
 	}
@@ -164,52 +164,9 @@ func (w *world) whoFiles(args []string) ([]*iac.Resource, error) {
 	return s.resources, nil
 }
 
-// whoServer reads the vaults, the assignments at those that are asked for,
-// the perimeters, and the directory.
-func (w *world) whoServer(ctx context.Context, o *whoOptions, q *who.Question) (resources []*iac.Resource, notes []string, err error) {
-	client, err := w.connect(ctx, &o.remote)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer client.Close()
-	defer w.progress()("")
-	if resources, err = client.Vaults(ctx); err != nil {
-		return nil, nil, usage(err, "")
-	}
-	for _, r := range resources {
-		if r.Type != iac.TypeVault || o.vault != "" && !iac.SameFold(r.Label(), o.vault) && !iac.SameFold(r.ID, o.vault) {
-			continue
-		}
-		for _, read := range []func(context.Context, string) ([]*iac.Resource, error){client.Assignments, client.Denies, client.Roles} {
-			list, err := read(ctx, r.ID)
-			if err != nil {
-				return nil, nil, usage(err, "")
-			}
-			resources = append(resources, list...)
-		}
-	}
-	networks, err := client.Networks(ctx, resources)
-	if err != nil {
-		return nil, nil, usage(err, "")
-	}
-	resources, notes = append(resources, networks.Resources...), networks.UnreadPerimeters
-	principals, err := client.Principals(ctx)
-	var status *live.StatusError
-	if errors.As(err, &status) {
-		return resources, append(notes, "the directory was not read: "+err.Error()), nil
-	}
-	if err != nil {
-		return nil, nil, usage(err, "")
-	}
-	for _, p := range principals {
-		q.Principals = append(q.Principals, who.Principal{Tenant: p.Tenant, Object: p.Object, App: p.App, Resource: p.Resource, Known: true, Name: p.Name})
-	}
-	return resources, notes, nil
-}
-
 // whoEstate is what was read as resources of an estate. A value that could
 // not be read may be what lets somebody in, so that it cannot be left out.
-func whoEstate(resources []*iac.Resource) ([]*estate.Resource, error) {
+func whoEstate(resources []*iac.Resource, groups []live.Descendant) ([]*estate.Resource, error) {
 	var list []*estate.Resource
 	for _, r := range resources {
 		body, unread := r.Body.JSON()
@@ -229,82 +186,7 @@ func whoEstate(resources []*iac.Resource) ([]*estate.Resource, error) {
 				Location: r.Body.Get("location").Text, Body: body, Source: r.Body.At.String()})
 		}
 	}
-	return underGroups(list), nil
-}
-
-// underGroups puts what stands at management groups into the estate. Which
-// groups are above a subscription is not read: what was read of them is what
-// the vault's own lists have, so that they are above it.
-func underGroups(list []*estate.Resource) []*estate.Resource {
-	const groups = "/providers/microsoft.management/managementgroups/"
-	var vault *estate.Resource
-	var above []string
-	for _, r := range list {
-		if strings.EqualFold(r.Type, estate.TypeVault) && vault == nil {
-			vault = r
-		}
-		if rest, ok := strings.CutPrefix(estate.Key(r.ID), groups); ok {
-			if name, _, inside := strings.Cut(rest, "/"); inside && !slices.Contains(above, name) {
-				above = append(above, name)
-			}
-		}
-	}
-	if len(above) == 0 || vault == nil {
-		return list
-	}
-	at := "/subscriptions/" + vault.Subscription()
-	var doc map[string]any
-	i := slices.IndexFunc(list, func(r *estate.Resource) bool { return estate.Key(r.ID) == estate.Key(at) })
-	if i < 0 {
-		i = len(list)
-		list = append(list, &estate.Resource{ID: at, Type: estate.TypeSubscription, Body: vaultTenant(vault)})
-	}
-	if json.Unmarshal(list[i].Body, &doc) != nil {
-		return list
-	}
-	text, _ := doc["tenantId"].(string)
-	tenant, err := access.ParseGUID(text)
-	if err != nil {
-		return list
-	}
-	for n, r := range list {
-		if strings.HasPrefix(estate.Key(r.ID), groups) {
-			placed := *r
-			placed.ID = estate.Place(tenant, r.ID)
-			list[n] = &placed
-		}
-	}
-	doc["managementGroup"] = above[0]
-	body, err := json.Marshal(doc)
-	if err != nil {
-		return list
-	}
-	list[i] = &estate.Resource{ID: list[i].ID, Type: estate.TypeSubscription, Name: list[i].Name, Body: body}
-	for n, name := range above {
-		parent := ""
-		if n+1 < len(above) {
-			parent = "/providers/" + estate.TypeManagementGroup + "/" + above[n+1]
-		}
-		body, err := json.Marshal(map[string]any{"properties": map[string]any{"details": map[string]any{"parent": map[string]any{"id": parent}}}})
-		if err != nil {
-			return list
-		}
-		list = append(list, &estate.Resource{ID: estate.ManagementGroup(tenant, name), Type: estate.TypeManagementGroup, Name: name, Body: body})
-	}
-	return list
-}
-
-// vaultTenant is the document of a subscription of which nothing was read
-// but a vault in it.
-func vaultTenant(vault *estate.Resource) []byte {
-	var doc struct {
-		Properties struct {
-			TenantID string `json:"tenantId"`
-		} `json:"properties"`
-	}
-	_ = json.Unmarshal(vault.Body, &doc) // a vault that cannot be read has no tenant
-	body, _ := json.Marshal(map[string]string{"tenantId": doc.Properties.TenantID})
-	return body
+	return underGroups(list, groups), nil
 }
 
 // whoVault finds the vault of the flag, or the only one there is.

@@ -131,6 +131,8 @@ func (g *graph) serve(caller *Identity, family *names.Family, w http.ResponseWri
 		return c.me()
 	case path == "organization" && reads(r.Method):
 		return c.organization()
+	case segments[0] == "directoryRoles" && reads(r.Method):
+		return c.roles(segments[1:])
 	case segments[0] != "applications" && segments[0] != "directoryObjects" && kinds[segments[0]] == "":
 		return noSegment(r.URL.Path)
 	case len(segments) == 1:

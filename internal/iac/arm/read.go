@@ -115,7 +115,7 @@ func (d *Document) resource(n *iac.Node) {
 	}
 	r.Group = segment(r.ID, "resourceGroups")
 	switch {
-	case iac.SameFold(r.Type, iac.TypeRoleAssignment) && n.Get("properties").None():
+	case (iac.SameFold(r.Type, iac.TypeRoleAssignment) || iac.SameFold(r.Type, typeRoleDefinition)) && n.Get("properties").None():
 		r.Body = lifted(n)
 	case ofNetwork(r.Type), iac.SameFold(r.Type, iac.TypeVault) && n.Get("properties").Kind == iac.Object:
 		r.Body = raised(n)
@@ -123,8 +123,11 @@ func (d *Document) resource(n *iac.Node) {
 	d.add(r)
 }
 
-// lifted puts the members of a flattened role assignment, as az prints it,
-// below properties again.
+// typeRoleDefinition is a role definition.
+const typeRoleDefinition = "Microsoft.Authorization/roleDefinitions"
+
+// lifted puts the members of a flattened role assignment or definition, as az
+// prints it, below properties again.
 func lifted(n *iac.Node) *iac.Node {
 	return &iac.Node{Kind: iac.Object, At: n.At, Members: append([]iac.Member{{Name: "properties", Value: n}}, n.Members...)}
 }

@@ -58,6 +58,12 @@ type Principal struct {
 	// Resource is the id of the resource that a managed identity belongs to;
 	// "" for others.
 	Resource string
+	// User and Group tell what it is; neither is a service principal.
+	// Administrator is true for an administrator of the directory.
+	User, Group, Administrator bool
+	// Groups are those that it is a member of, also through others; Owners
+	// may change a group, or an application.
+	Groups, Owners []access.GUID
 }
 
 // ErrNoPrincipal is returned when the directory does not have the principal.
@@ -85,6 +91,8 @@ type graphPrincipal struct {
 	App   string `json:"appId"`
 	Name  string `json:"displayName"`
 	Owner string `json:"appOwnerOrganizationId"`
+	// Template is that of a role.
+	Template string `json:"roleTemplateId"`
 	// Names hold, for a managed identity, the id of its resource.
 	Names []string `json:"alternativeNames"`
 }

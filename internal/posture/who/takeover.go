@@ -3,6 +3,7 @@ package who
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,6 +34,9 @@ type edge struct {
 	steps  []done
 }
 
+// someone is a principal by its ids.
+type someone struct{ tenant, object access.GUID }
+
 // taken is who can be taken over: the writes until then, and who acts.
 type taken struct {
 	chain []done
@@ -62,6 +66,7 @@ func takings(r *estate.Resource) []taking {
 			User map[string]*principal `json:"userAssignedIdentities"`
 		} `json:"identity"`
 		Properties principal `json:"properties"`
+		principal            // as az prints an identity
 	}
 	if json.Unmarshal(r.Body, &doc) != nil {
 		return nil
@@ -73,8 +78,10 @@ func takings(r *estate.Resource) []taking {
 		}
 	}
 	if strings.EqualFold(r.Type, typeIdentity) {
-		add(&doc.Properties, TakeIdentity, actionGiveIdentity)
-		add(&doc.Properties, Federate, actionFederate)
+		for _, p := range []*principal{&doc.Properties, &doc.principal} {
+			add(p, TakeIdentity, actionGiveIdentity)
+			add(p, Federate, actionFederate)
+		}
 		return list
 	}
 	add(&doc.Identity.principal, TakeWorkload, r.Type+"/write")
@@ -239,12 +246,14 @@ func (y *asking) takers(classes []*class) []*class {
 	if x := y.search; x.edges == nil {
 		x.findEdges()
 	}
-	of := map[access.GUID]*class{}
+	of := map[someone]*class{}
 	for _, c := range classes {
 		for i := range c.principals {
-			of[c.principals[i].Object] = c
+			of[someone{c.principals[i].Tenant, c.principals[i].Object}] = c
 		}
 	}
+	placed := maps.Clone(of)
+	y.definers(of)
 	relevant, order := y.leading(of)
 	if len(order) == 0 {
 		return classes
@@ -257,15 +266,28 @@ func (y *asking) takers(classes []*class) []*class {
 		}
 	}
 	for _, id := range order {
-		if of[id] != nil {
+		p := y.principal(id, y.home(y.vault))
+		if placed[someone{p.Tenant, id}] != nil {
 			continue
 		}
-		p := y.principal(id, y.home(y.vault))
 		if chains := y.chains(p, of, relevant); len(chains) > 0 {
-			list = gatherTaken(list, by, y.class(y.vault, p, nil, ""), p, chains)
+			list = gatherTaken(list, by, y.class(y.vault, p, y.withDefining(id, nil), ""), p, chains)
 		}
 	}
 	return list
+}
+
+// definers adds those who hold something where custom roles are assignable:
+// together with it somebody else may change one.
+func (y *asking) definers(of map[someone]*class) {
+	for scope := range y.defining {
+		for _, a := range y.index.at[scope] {
+			p := y.principal(a.principal, y.home(y.vault))
+			if at := (someone{p.Tenant, p.Object}); of[at] == nil {
+				of[at] = y.class(y.vault, p, y.withDefining(p.Object, nil), "")
+			}
+		}
+	}
 }
 
 // gatherTaken puts a principal to those of its class that take over the same.
@@ -290,12 +312,14 @@ func gatherTaken(list []*class, by map[string]*class, c *class, p Principal, cha
 
 // leading is all from whom a way leads to somebody of the classes, and those
 // who can go one, in order.
-func (y *asking) leading(of map[access.GUID]*class) (relevant map[access.GUID]bool, order []access.GUID) {
+func (y *asking) leading(of map[someone]*class) (relevant map[access.GUID]bool, order []access.GUID) {
 	relevant = map[access.GUID]bool{}
 	var open []access.GUID
-	for id := range of {
-		relevant[id] = true
-		open = append(open, id)
+	for s := range of {
+		if !relevant[s.object] {
+			relevant[s.object] = true
+			open = append(open, s.object)
+		}
 	}
 	actor := map[access.GUID]bool{}
 	add := func(id access.GUID) {
@@ -327,14 +351,14 @@ func (y *asking) leading(of map[access.GUID]*class) (relevant map[access.GUID]bo
 }
 
 // chains are the shortest ways from a principal to others, one for each class.
-func (y *asking) chains(p Principal, of map[access.GUID]*class, relevant map[access.GUID]bool) []taken {
+func (y *asking) chains(p Principal, of map[someone]*class, relevant map[access.GUID]bool) []taken {
 	seen := map[access.GUID]bool{p.Object: true}
 	for _, g := range p.Groups {
 		seen[g] = true // it acts as a member already
 	}
 	told := map[*class]bool{}
 	if !p.Administrator {
-		told[of[p.Object]] = true // an equal is of no use
+		told[of[someone{p.Tenant, p.Object}]] = true // an equal is of no use
 	}
 	var list []taken
 	open := []taken{{as: &p}}
@@ -380,8 +404,8 @@ func (y *asking) edgesFrom(p *Principal, relevant map[access.GUID]bool) []edge {
 }
 
 // follow takes one step more.
-func (y *asking) follow(at *taken, e *edge, of map[access.GUID]*class, self *Principal) taken {
-	next := taken{chain: slices.Clone(at.chain), class: of[e.target], actors: slices.Clone(at.actors), held: slices.Clone(at.held)}
+func (y *asking) follow(at *taken, e *edge, of map[someone]*class, self *Principal) taken {
+	next := taken{chain: slices.Clone(at.chain), class: of[someone{e.tenant, e.target}], actors: slices.Clone(at.actors), held: slices.Clone(at.held)}
 	for _, d := range e.steps {
 		if d.by = at.as; at.as == self {
 			d.by = nil
