@@ -233,7 +233,7 @@ func merged(paths []Path, other *Path) bool {
 
 // permission is what opens the gates of identity and permission.
 func (y *asking) permission(p party, r Reader, reader *Principal) []Path {
-	if p.replaces() {
+	if y.replaces(&p) {
 		if r == Itself && reader.Object != p.taken.as.Object {
 			r = Another // to that one it is anybody
 		}
@@ -254,7 +254,7 @@ func (y *asking) permission(p party, r Reader, reader *Principal) []Path {
 // opens is what opens the gate of the network.
 func (y *asking) opens(p party, reader *Principal) []Path {
 	p.reader = nil
-	if p.replaces() {
+	if y.replaces(&p) {
 		return through(y.opens(party{class: p.taken.class}, reader), p.taken)
 	}
 	key := question{gate: access.GateNetwork, network: y.network, class: p.class.rights, known: reader.Known, resource: reader.Resource, app: reader.App}
@@ -266,7 +266,7 @@ func (y *asking) opens(p party, reader *Principal) []Path {
 
 // template is what lets a template deployment of the class read.
 func (y *asking) template(p party) []Path {
-	if p.replaces() {
+	if y.replaces(&p) {
 		return through(y.template(party{class: p.taken.class}), p.taken)
 	}
 	key := question{network: y.network.template(), class: p.class.rights}
@@ -281,9 +281,10 @@ func (y *asking) template(p party) []Path {
 }
 
 // replaces is true of a party in which all rights are those of who is taken
-// over: it is as good as that one's class.
-func (p *party) replaces() bool {
-	return p.taken != nil && p.class.idle() && len(p.taken.actors) == 1 && p.moved == nil
+// over: it is as good as that one's class. Of a member of a group that is so
+// where nothing is denied to the one who became it.
+func (y *asking) replaces(p *party) bool {
+	return p.taken != nil && p.taken.class != nil && p.class.idle() && len(p.taken.actors) == 1 && p.moved == nil && (!y.denying || p.taken.as.member == nil)
 }
 
 // question is one half of what is asked: all that its answer depends on.

@@ -421,8 +421,8 @@ func (y *asking) follow(at *taken, e *edge, of map[someone]*class, self *Princip
 		next.as = &member
 	}
 	next.actors = append(next.actors, next.as)
-	if next.class != nil {
-		next.held = append(next.held, next.class.assigned...)
+	for _, id := range append([]access.GUID{target.Object}, target.Groups...) {
+		next.held = append(next.held, y.index.of[id]...)
 	}
 	return next
 }
