@@ -50,7 +50,7 @@ func main() {
 // measurements are what can be measured, by their names.
 var measurements = map[string]func(context.Context, settings) ([]row, error){
 	"get": measureGet, "crypto": measureCrypto, "decide": measureDecide, "put": measurePut, "dns": measureDNS, "start": measureStart,
-	"million": measureMillion,
+	"million": measureMillion, "who": measureWho,
 }
 
 // row is one line of the table.
@@ -63,7 +63,7 @@ type row struct {
 
 func run(ctx context.Context, s settings) error {
 	var rows []row
-	for _, name := range []string{"get", "crypto", "decide", "put", "dns", "start", "million"} {
+	for _, name := range []string{"get", "crypto", "decide", "put", "dns", "start", "million", "who"} {
 		if s.only != "" && s.only != name {
 			continue
 		}

@@ -14,8 +14,8 @@ import (
 type party struct {
 	class *class
 	taken *taken // nil for nobody
-	// reader is the class of who reads, when that is another one.
-	reader *class
+	// reader is who reads, when that is another one who holds something.
+	reader *Principal
 	// moved is the trial after the subscription was moved, which is the first
 	// that they do; nil where they do not. What opens one gate in a
 	// subscription that was moved is put together with what opens the other
@@ -97,13 +97,16 @@ func (p *party) actors() []*Principal {
 	return list
 }
 
-func (p *party) held() []*assigned {
+// held is what the party holds, and who reads.
+func (y *asking) held(p *party) []*assigned {
 	list := p.class.assigned[:len(p.class.assigned):len(p.class.assigned)]
 	if p.taken != nil {
 		list = append(list, p.taken.held...)
 	}
 	if p.reader != nil {
-		list = append(list, p.reader.assigned...)
+		for _, id := range append([]access.GUID{p.reader.Object}, p.reader.Groups...) {
+			list = append(list, y.index.of[id]...)
+		}
 	}
 	return list
 }

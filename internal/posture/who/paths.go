@@ -57,7 +57,7 @@ func (y *asking) paths(c *class) []Path {
 	}
 	for _, other := range y.holding(c) {
 		for i := range other.principals {
-			all = append(all, y.letsOne(parties[:1], &other.principals[i], other, reached)...)
+			all = append(all, y.letsOne(parties[:1], &other.principals[i], &other.principals[i], reached)...)
 		}
 	}
 	all = append(all, y.lets(parties, Foreign, foreigner, nil)...)
@@ -100,7 +100,7 @@ func (y *asking) itself(parties []party) []Path {
 }
 
 // lets is the ways by which a party lets a reader in.
-func (y *asking) lets(parties []party, r Reader, reader *Principal, held *class) []Path {
+func (y *asking) lets(parties []party, r Reader, reader, held *Principal) []Path {
 	var list []Path
 	for len(parties) > 0 {
 		moved := parties[0].moved
@@ -119,7 +119,7 @@ func (y *asking) lets(parties []party, r Reader, reader *Principal, held *class)
 }
 
 // letsOne is lets for one principal who is named.
-func (y *asking) letsOne(parties []party, one *Principal, held *class, reached Origins) []Path {
+func (y *asking) letsOne(parties []party, one, held *Principal, reached Origins) []Path {
 	var list []Path
 	for _, o := range y.lets(parties, Another, one, held) {
 		if o.To = one.Object; !o.Now() && !reached.Holds(o.Origins) && (held == nil || o.selection&(1<<WidenRole) != 0) {
@@ -243,7 +243,7 @@ func (y *asking) permission(p party, r Reader, reader *Principal) []Path {
 	key := question{gate: access.GatePermission, reader: r, model: rules.Model, home: rules.Tenant == y.home(y.vault), same: rules.Tenant == reader.Tenant,
 		policies: len(rules.Policies) > 0, class: p.class.id}
 	return y.remember(p, key, forPermission, reader, func(t *trial) (Path, bool) {
-		object, ok := y.permitted(t.vault.Rules, reader, y.objects(p.held()))
+		object, ok := y.permitted(t.vault.Rules, reader, y.objects(y.held(&p)))
 		if y.question.Object != "" {
 			object = ""
 		}

@@ -241,7 +241,7 @@ func (y *asking) trial(p party) *trial {
 	if r := x.subscriptions[v.Subscription]; r != nil {
 		base = append(base, r)
 	}
-	held := p.held()
+	held := y.held(&p)
 	for _, a := range held {
 		base = append(base, a.resource)
 	}
