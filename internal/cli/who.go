@@ -34,16 +34,19 @@ func newWhoCommand(w *world) *cobra.Command {
 		Short: "Tell who reaches the objects of a vault, and who could by writing configuration",
 		Long: `Who names every principal that reaches the objects of a vault now, and every
 one that could let itself, or somebody of its choice, in by writing configuration:
-the vault's tenant, its permission model, its access policies, its network, a role
-assignment, the approval of a private endpoint, a template deployment. Each comes
-with its steps, the action that each step needs, what would stop it, and from
-where the objects can be reached afterwards.
+the vault's tenant, its permission model, its access policies, its network and its
+perimeter, role assignments and custom roles, an administrator's access to every
+subscription, the management group, a private endpoint, a template deployment; and by
+acting as somebody else: an identity given to a resource or made to trust an issuer,
+the resource that has it, a group or an application that one owns, a password. Each
+comes with its steps, the action that each step needs, what would stop it, and from
+where the objects can be reached afterwards. docs/who.md says what is not searched.
 
 The answer is what the server's own decision says of the configuration as it would
 be after each step. Nothing is written. A group stands for each of its members; a
 principal that the directory does not know may be the identity of a trusted service.
-Not searched: rights over custom role definitions and over other resources whose
-identities somebody could take.
+Of files the directory is not known: groups, owners and administrators are read of a
+server alone.
 
 With --expect the exit code is 1 when somebody else is found than the principals it
 names, and 0 when not; it is 2 when that cannot be told.`,

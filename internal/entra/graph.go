@@ -364,16 +364,6 @@ func (c *graphCall) federation(object access.GUID, id string) error {
 	return wrong(ErrNotFound)
 }
 
-// organization is the caller's tenant.
-func (c *graphCall) organization() error {
-	t, _ := c.directory.Tenant(c.caller.Tenant)
-	domains := []any{}
-	if t.Domain != "" {
-		domains = append(domains, map[string]any{"name": t.Domain, "isDefault": true, "isInitial": true, "type": "Managed"})
-	}
-	return c.collection("organization", []any{map[string]any{"id": t.ID.String(), "displayName": t.Name, "verifiedDomains": domains}})
-}
-
 // me is the signed-in user; an application has none.
 func (c *graphCall) me() error {
 	if !c.caller.User {

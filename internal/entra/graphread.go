@@ -168,3 +168,13 @@ func (c *graphCall) principals(list []access.GUID) error {
 	}
 	return c.collection("directoryObjects", value)
 }
+
+// organization is the caller's tenant.
+func (c *graphCall) organization() error {
+	t, _ := c.directory.Tenant(c.caller.Tenant)
+	domains := []any{}
+	if t.Domain != "" {
+		domains = append(domains, map[string]any{"name": t.Domain, "isDefault": true, "isInitial": true, "type": "Managed"})
+	}
+	return c.collection("organization", []any{map[string]any{"id": t.ID.String(), "displayName": t.Name, "verifiedDomains": domains}})
+}
