@@ -1,6 +1,7 @@
-# Everything here needs Go and nothing else; `make test` fetches az, the
-# Python SDK and the JavaScript SDK from their registries into
-# ${POSTERN_CACHE:-~/.cache/postern}, and uses python3 and node.
+# Everything here needs Go and nothing else; `make test` fetches az and the
+# SDKs for Python, JavaScript and Java from their registries into
+# ${POSTERN_CACHE:-~/.cache/postern}, and uses python3, node, javac, mvn and
+# openssl.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
