@@ -508,44 +508,33 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestInTurn: who waits for a key waits no longer than its client.
+// TestInTurn: who waits for a key waits no longer than its client, and keys
+// on curves do not wait at all.
 func TestInTurn(t *testing.T) {
-	block, entered := make(chan struct{}), make(chan struct{}, 1)
-	d := New(reader(func(b []byte) (int, error) {
-		select {
-		case entered <- struct{}{}:
-		default:
-		}
-		<-block
-		return rand.Read(b)
-	}), nil)
-	spec := keyring.Spec{Type: keyring.EC, Curve: keyring.P256K} // made of the desk's own randomness
-	ctx, cancel := context.WithCancel(t.Context())
+	d := New(nil, nil)
+	block, entered := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
-	results := make(chan error, 64)
-	for range cap(results) {
-		wg.Go(func() { _, err := d.NewKey(ctx, spec); results <- err })
+	for range Slots(d) {
+		wg.Go(func() { _ = InTurn(t.Context(), d, func() error { entered <- struct{}{}; <-block; return nil }) })
+		<-entered
 	}
-	<-entered
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	gone := 0
-	for range cap(results) - Slots(d) {
-		if err := <-results; !errors.Is(err, context.Canceled) {
-			t.Errorf("NewKey of a client that is gone = %v, want %v", err, context.Canceled)
-		} else {
-			gone++
-		}
+	if _, err := d.NewKey(ctx, keyring.Spec{Type: keyring.RSA, Size: 4096}); !errors.Is(err, context.Canceled) {
+		t.Errorf("NewKey of a client that is gone = %v, want %v", err, context.Canceled)
+	}
+	if _, err := d.Open(ctx, "x", "", ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open for a client that is gone = %v, want %v", err, context.Canceled)
+	}
+	if _, err := d.NewKey(ctx, keyring.Spec{Type: keyring.EC, Curve: keyring.P384}); err != nil {
+		t.Errorf("NewKey on a curve = %v", err)
 	}
 	close(block)
 	wg.Wait()
-	if gone == 0 {
-		t.Error("nobody had to wait")
+	if _, err := d.NewKey(t.Context(), keyring.Spec{Type: keyring.RSA, Size: 2048}); err != nil {
+		t.Errorf("NewKey when it is its turn = %v", err)
 	}
 }
-
-type reader func([]byte) (int, error)
-
-func (r reader) Read(b []byte) (int, error) { return r(b) }
 
 func TestIssuerIsKept(t *testing.T) {
 	account, password := "user", "planted"
