@@ -299,6 +299,16 @@ func TestProviderSays(t *testing.T) {
 	r.create(t, "c", "one", "")
 	r.shop.fail = errors.New("down")
 	unanswered := new(Unanswered)
+	r.store.Faults = func(c memory.Call) memory.Fault {
+		if c.Verb == memory.Commit {
+			return memory.Fail
+		}
+		return memory.Work
+	}
+	if _, err := r.Advance(t.Context(), r.certs(), "c"); !errors.Is(err, memory.ErrInjected) || errors.As(err, &unanswered) {
+		t.Errorf("Advance where nothing can be kept = %v, want that", err)
+	}
+	r.store.Faults = nil
 	if p, err := r.Advance(t.Context(), r.certs(), "c"); !errors.As(err, &unanswered) || unanswered.Issuer != "one" || p.Status != vault.StatusInProgress {
 		t.Errorf("Advance of one that is down = %v, %v, want to be told so", p.Status, err)
 	}

@@ -217,7 +217,10 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeRejected, refused.Reason+" ("+refused.Hint+")")
 	case err != nil:
 		next, failed := d.later(ctx, certs, name, p, state, askAgain)
-		return next, errors.Join(failed, &Unanswered{Issuer: i.Name, Cause: err})
+		if failed != nil {
+			return *p, failed
+		}
+		return next, &Unanswered{Issuer: i.Name, Cause: err}
 	case chain == nil:
 		return d.later(ctx, certs, name, p, state, askNext)
 	}
@@ -238,7 +241,12 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 
 // later keeps the state of a provider, and asks again after so many seconds.
 func (d *Desk) later(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, state []byte, seconds int64) (vault.Pending, error) {
-	return d.change(ctx, certs, name, p, func(p *vault.Pending) { p.Extra, p.Poll = state, vault.At(certs.Now.Unix()+seconds) })
+	return d.change(ctx, certs, name, p, func(p *vault.Pending) {
+		if len(state) > 0 {
+			p.Extra = state
+		}
+		p.Poll = vault.At(certs.Now.Unix() + seconds)
+	})
 }
 
 // Unanswered is that a provider could not be asked this time; the operation
