@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -152,21 +151,5 @@ func (p *postern) drawNetwork(ctx context.Context) error {
 }
 
 func (p *postern) putResource(ctx context.Context, token, id, body string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, p.info.Names().Private.ManagementURL()+id+"?api-version=2024-06-01", strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := p.client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode/100 == 2 {
-		return nil
-	}
-	var text json.RawMessage
-	_ = json.NewDecoder(answer.Body).Decode(&text) // shown as far as it can be read
-	return fmt.Errorf("PUT %s: %s %s", id, answer.Status, text)
+	return p.send(ctx, token, http.MethodPut, p.info.Names().Private.ManagementURL()+id+"?api-version=2024-06-01", []byte(body))
 }

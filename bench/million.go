@@ -317,21 +317,5 @@ func (f *filled) waits(ctx context.Context, n int, enough func() bool) ([]float6
 }
 
 func (f *filled) createKey(ctx context.Context, name string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url("/keys/"+name+"/create"), strings.NewReader(`{"kty":"RSA","key_size":4096}`))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+f.token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := f.client.Do(r)
-	if err != nil {
-		return err
-	}
-	if err := drain(answer); err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
-	}
-	return nil
+	return f.send(ctx, f.token, http.MethodPost, f.url("/keys/"+name+"/create"), []byte(`{"kty":"RSA","key_size":4096}`))
 }

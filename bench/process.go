@@ -134,6 +134,26 @@ func drain(r *http.Response) error {
 	return errors.Join(err, r.Body.Close())
 }
 
+// send sends a request that changes something; its answer must be good.
+func (p *postern) send(ctx context.Context, token, method, url string, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := p.client.Do(r)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if err == nil && answer.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s %s: %s %s", method, url, answer.Status, text)
+	}
+	return err
+}
+
 // token gets a token for a resource with the administrator's secret.
 func (p *postern) token(resource string) (string, error) {
 	secret, err := os.ReadFile(filepath.Join(p.data, server.AdminSecretFile))

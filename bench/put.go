@@ -168,21 +168,5 @@ func concurrently(clients, n int, do func(client int) error) (float64, error) {
 // put writes a new version of a secret through the front door.
 func (p *postern) put(ctx context.Context, token string, n int) error {
 	url := fmt.Sprintf("%s/secrets/bench-%d?api-version=2026-04-01", p.info.Names().Private.VaultURL(server.DemoVault), n)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader([]byte(`{"value":"abcdefghijklmnop"}`)))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := p.client.Do(r)
-	if err != nil {
-		return err
-	}
-	if err := drain(answer); err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
-	}
-	return nil
+	return p.send(ctx, token, http.MethodPut, url, []byte(`{"value":"abcdefghijklmnop"}`))
 }

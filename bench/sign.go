@@ -162,23 +162,7 @@ func (p *postern) importKey(ctx context.Context, token, name string, k *keyring.
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut,
-		p.info.Names().Private.VaultURL(server.DemoVault)+"/keys/"+name+"?api-version=2026-04-01", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := p.client.Do(r)
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(answer.Body)
-	answer.Body.Close()
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("importing %s: %s %s", name, answer.Status, text)
-	}
-	return err
+	return p.send(ctx, token, http.MethodPut, p.info.Names().Private.VaultURL(server.DemoVault)+"/keys/"+name+"?api-version=2026-04-01", body)
 }
 
 // bareSign is the CPU time of a signature by the standard library alone.
