@@ -37,7 +37,7 @@ func brief(err error) error {
 			text = first
 		}
 	}
-	return fmt.Errorf("%d %s: %s", e.StatusCode, http.StatusText(e.StatusCode), text)
+	return fmt.Errorf("%d %s: %s", e.StatusCode, http.StatusText(e.StatusCode), printable(text))
 }
 
 // The service may take its time after a deletion or a recovery; so long it

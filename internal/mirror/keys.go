@@ -20,17 +20,22 @@ func (s *keys) list(ctx context.Context, from bool) ([]item, error) {
 	if from {
 		client = s.from.keys
 	}
-	var list []item
+	var list roll
 	for pager := client.NewListKeyPropertiesPager(nil); pager.More(); {
 		page, err := pager.NextPage(ctx)
+		if err == nil {
+			err = list.turn()
+		}
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range page.Value {
-			list = append(list, item{p.KID.Name(), deref(p.Attributes.Updated), deref(p.Attributes.Enabled), deref(p.Managed)})
+			if err := list.add(p.KID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return list, nil
+	return list.items, nil
 }
 
 func (s *keys) settle(ctx context.Context, from item, to *item) (Action, string, error) {

@@ -202,9 +202,11 @@ func (r *run) clients() (from, to clients, err error) {
 
 func (s Side) clients() (c clients, err error) {
 	options := azcore.ClientOptions{Telemetry: policy.TelemetryOptions{ApplicationID: "postern-sync"}}
-	if s.Client != nil {
-		options.Transport = s.Client
+	client, err := fenced(s.URL, s.Client)
+	if err != nil {
+		return c, err
 	}
+	options.Transport = client
 	if c.secrets, err = azsecrets.NewClient(s.URL, s.Credential, &azsecrets.ClientOptions{ClientOptions: options}); err != nil {
 		return c, fmt.Errorf("%s: %w", s.URL, err)
 	}
@@ -298,7 +300,8 @@ func (r *run) each(ctx context.Context, k Kind, n int, fn func(i int)) error {
 // listed are the objects of a side that are copied, by folded name: not
 // those that belong to a certificate, which goes by itself.
 func (r *run) listed(ctx context.Context, k Kind, c copier, from bool) (map[string]item, error) {
-	list, err := c.list(ctx, from)
+	var list []item
+	err := understood(func() (err error) { list, err = c.list(ctx, from); return err })
 	if err != nil {
 		side := r.To.URL
 		if from {
@@ -324,7 +327,9 @@ func (r *run) settle(ctx context.Context, k Kind, c copier, from item, to *item)
 	if to != nil && r.state.settled(k, from, *to) {
 		return Same, ""
 	}
-	action, reason, err := c.settle(ctx, from, to)
+	var action Action
+	var reason string
+	err := understood(func() (err error) { action, reason, err = c.settle(ctx, from, to); return err })
 	switch {
 	case err != nil:
 		return Failed, brief(err).Error()
@@ -340,7 +345,7 @@ func (r *run) remove(ctx context.Context, c copier, name string) (Action, string
 	if r.DryRun {
 		return Delete, ""
 	}
-	if err := c.remove(ctx, name); err != nil && !answered(err, http.StatusNotFound) {
+	if err := understood(func() error { return c.remove(ctx, name) }); err != nil && !answered(err, http.StatusNotFound) {
 		return Failed, brief(err).Error()
 	}
 	return Delete, ""

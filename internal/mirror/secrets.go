@@ -18,17 +18,22 @@ func (s *secrets) list(ctx context.Context, from bool) ([]item, error) {
 	if from {
 		client = s.from.secrets
 	}
-	var list []item
+	var list roll
 	for pager := client.NewListSecretPropertiesPager(nil); pager.More(); {
 		page, err := pager.NextPage(ctx)
+		if err == nil {
+			err = list.turn()
+		}
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range page.Value {
-			list = append(list, item{p.ID.Name(), deref(p.Attributes.Updated), deref(p.Attributes.Enabled), deref(p.Managed)})
+			if err := list.add(p.ID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return list, nil
+	return list.items, nil
 }
 
 func (s *secrets) settle(ctx context.Context, from item, to *item) (Action, string, error) {
