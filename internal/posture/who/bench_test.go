@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/access"
 	"postern/internal/estate"
 	"postern/internal/roles"
 )
@@ -18,6 +19,32 @@ func BenchmarkEstate(b *testing.B) {
 	for b.Loop() {
 		if answers := AskAll(s, Question{Object: "db"}, rigOptions()); len(answers) != 1000 {
 			b.Fatalf("%d answers", len(answers))
+		}
+	}
+}
+
+// BenchmarkDirectory asks of one of the vaults with all of the principals
+// known, five of them administrators, and two hundred of them identities.
+func BenchmarkDirectory(b *testing.B) {
+	list := large(1000, 10000)
+	for n := range 10 {
+		list = append(list, resource(fmt.Sprintf("/subscriptions/11111111-1111-1111-1111-%012d", n), estate.TypeSubscription, map[string]any{"tenantId": home}))
+	}
+	q := Question{Object: "db"}
+	for n := range 10000 {
+		q.Principals = append(q.Principals, Principal{Tenant: access.MustGUID(home), Object: access.MustGUID(fmt.Sprintf("00000000-0000-0000-0001-%012d", n)), Known: true, Administrator: n < 5})
+	}
+	for n := range 200 {
+		id := fmt.Sprintf("/subscriptions/11111111-1111-1111-1111-%012d/resourceGroups/rg%d/providers/%s/i%d", n%10, n%100, typeIdentity, n)
+		p := &q.Principals[9000+n]
+		list = append(list, resource(id, typeIdentity, map[string]any{"properties": map[string]any{"principalId": p.Object.String()}}))
+		p.Resource = id
+	}
+	s, _ := estate.New(list, rigOptions())
+	b.ResetTimer()
+	for b.Loop() {
+		if a, err := Ask(s, "v20", q, rigOptions()); err != nil || len(a.Findings) == 0 {
+			b.Fatalf("%v", err)
 		}
 	}
 }

@@ -277,7 +277,7 @@ func tryEstate(t *testing.T, seed uint64) {
 func described(paths []Path) string {
 	var b strings.Builder
 	for i := range paths {
-		fmt.Fprintf(&b, "\n  %s %v from %s:", paths[i].Reader, paths[i].Others, paths[i].Origins)
+		fmt.Fprintf(&b, "\n  %s %s %v from %s:", paths[i].Reader, paths[i].As.name(), paths[i].Others, paths[i].Origins)
 		for _, step := range paths[i].Steps() {
 			fmt.Fprintf(&b, " [%s] %s at %s (%s);", step.As, step.Write, step.Scope, step.Role)
 		}

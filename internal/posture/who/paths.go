@@ -257,7 +257,7 @@ func (y *asking) opens(p party, reader *Principal) []Path {
 	if y.replaces(&p) {
 		return through(y.opens(party{class: p.taken.class}, reader), p.taken)
 	}
-	key := question{gate: access.GateNetwork, network: y.network, class: p.class.rights, known: reader.Known, resource: reader.Resource, app: reader.App}
+	key := question{gate: access.GateNetwork, network: y.network, class: p.class.rights, known: reader.Known, resource: reader.Resource, app: y.serviceOf(reader)}
 	return y.remember(p, key, forNetwork, reader, func(t *trial) (Path, bool) {
 		o := y.origins(t.vault.Rules, reader)
 		return Path{Origins: o}, o != 0
@@ -392,4 +392,13 @@ func translate(scope string, from, to *estate.Vault) string {
 		}
 	}
 	return scope
+}
+
+// serviceOf is the application of a reader where it is a trusted service's:
+// of others the network gate does not ask.
+func (x *search) serviceOf(p *Principal) access.GUID {
+	if x.services[p.App] {
+		return p.App
+	}
+	return access.GUID{}
 }

@@ -245,16 +245,26 @@ func (t *trial) moveSubscription(d *done) bool {
 	return t.with([]*estate.Resource{&next})
 }
 
-// controlRoles are the roles that hold an action for which one is taken.
-func controlRoles(custom []customRole) []string {
+// controlRoles are the roles besides Owner that hold an action for which one is
+// taken. What a custom role holds may change.
+func (x *search) controlRoles() []string {
+	actions := []string{actionVault, actionPolicies, actionApprove, actionConnection, actionDeploy, actionJoin, actionAssign, actionDefine, actionGroup,
+		actionDropGroup, actionDropNetwork, actionRule, actionAssociate, actionAssociation}
+	for i := range x.takings {
+		if !slices.Contains(actions, x.takings[i].action) {
+			actions = append(actions, x.takings[i].action)
+		}
+	}
+	c := access.Caller{Token: access.TokenValid, Object: fresh}
 	var list []string
 	for _, d := range roles.All() {
-		if len(d.Actions) > 0 && d.Name != roleOwner {
+		holder := access.NewAuthority([]access.Assignment{{Principal: fresh, Scope: "/", Role: d.Role()}}, nil)
+		if d.Name != roleOwner && slices.ContainsFunc(actions, func(action string) bool { return holder.Authorize(&c, action, "/").Allowed() }) {
 			list = append(list, d.Name)
 		}
 	}
-	for i := range custom {
-		list = append(list, strings.ToLower(custom[i].resource.Name))
+	for i := range x.custom {
+		list = append(list, strings.ToLower(x.custom[i].resource.Name))
 	}
 	return list
 }

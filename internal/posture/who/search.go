@@ -109,7 +109,7 @@ func (x *search) take(r *estate.Resource) {
 // finish finds out what rests on all of the estate.
 func (x *search) finish() {
 	x.roles = slices.Clone(rolesFor(x.question.Operation))
-	x.control = controlRoles(x.custom)
+	x.control = x.controlRoles()
 	for i := range x.custom {
 		c := &x.custom[i]
 		for _, n := range c.needs(x) {

@@ -168,9 +168,16 @@ func (x *search) reach(p *Principal, k *taking) []done {
 	}
 	last.earned = true
 	taken := func(t *trial) []done {
-		for _, role := range append([]string{roleOwner}, x.controlOf(t.conditional)...) {
+		for _, role := range append([]string{roleOwner}, t.assignable...) {
 			for _, scope := range t.over(k.scope) {
+				if t.mayAssign(nil, role, scope) == nil {
+					continue
+				}
 				next, d := t.next(TakeRole)
+				if role == roleOwner && !x.denying {
+					next.takeAssigned(role, nil, scope, d) // it holds every action
+					return append(next.done, last)
+				}
 				if next.assign(role, nil, scope, d) && next.may(k.action, k.scope) != nil {
 					return append(next.done, last)
 				}
@@ -186,10 +193,14 @@ func (x *search) reach(p *Principal, k *taking) []done {
 	if steps := taken(t); steps != nil {
 		return steps
 	}
-	if next, d := t.next(Elevate); next.elevate(d) {
-		return taken(next)
+	if t.elevated == nil && p.Administrator {
+		t.elevated, _ = t.next(Elevate)
+		t.elevated.elevate(&t.elevated.done[0])
 	}
-	return nil
+	if t.elevated == nil || t.elevated.done[0].action == "" {
+		return nil
+	}
+	return taken(t.elevated)
 }
 
 // alone is the trial of a principal with all that it holds, and no vault.
@@ -202,22 +213,22 @@ func (x *search) alone(p *Principal) *trial {
 		base = append(base, r)
 	}
 	t := &trial{search: x, home: p.Tenant, actors: []*Principal{p}, vault: x.nowhere}
+	var held []*assigned
 	for _, id := range append([]access.GUID{p.Object}, p.Groups...) {
 		t.conditional = t.conditional || x.conditional[id]
-		for _, a := range x.index.of[id] {
-			base = append(base, a.resource)
-		}
+		held = append(held, x.index.of[id]...)
+	}
+	for _, a := range held {
+		base = append(base, a.resource)
 	}
 	t.snapshot, _ = estate.New(base, x.options)
+	for _, role := range x.control {
+		if t.conditional && slices.ContainsFunc(held, func(a *assigned) bool { return t.mayAssign(nil, role, a.scope) != nil }) {
+			t.assignable = append(t.assignable, role)
+		}
+	}
 	x.trials[p.Object] = t
 	return t
-}
-
-func (x *search) controlOf(conditional bool) []string {
-	if conditional {
-		return x.control
-	}
-	return nil
 }
 
 // changed is the write of the directory by which an object of it is taken

@@ -47,6 +47,10 @@ type trial struct {
 	vault *estate.Vault
 	start *trial
 	done  []done
+	// Of a principal alone: the roles besides Owner that it may assign
+	// somewhere, and the trial once it has elevated its access.
+	assignable []string
+	elevated   *trial
 }
 
 // with is the trial after a change of its documents.
@@ -148,16 +152,25 @@ func (t *trial) assigns(p, to *Principal, role, scope string) bool {
 // assign adds a role assignment to the estate, for who writes it where to is
 // nil.
 func (t *trial) assign(role string, to *Principal, scope string, d *done) bool {
-	by := t.mayAssign(to, role, scope)
+	by := t.takeAssigned(role, to, scope, d)
 	if by == nil {
 		return false
 	}
-	d.action, d.scope, d.role, d.by = actionAssign, scope, role, t.own(by)
-	d.earned = t.start != nil && t.start.mayAssign(to, role, scope) == nil
 	if to == nil {
 		to = by
 	}
 	return t.give(role, to, scope)
+}
+
+// takeAssigned notes who assigns a role; nil for nobody.
+func (t *trial) takeAssigned(role string, to *Principal, scope string, d *done) *Principal {
+	by := t.mayAssign(to, role, scope)
+	if by == nil {
+		return nil
+	}
+	d.action, d.scope, d.role, d.by = actionAssign, scope, role, t.own(by)
+	d.earned = t.start != nil && t.start.mayAssign(to, role, scope) == nil
+	return by
 }
 
 // give is the change of the documents that assigning a role is.

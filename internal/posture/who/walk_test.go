@@ -37,7 +37,7 @@ func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *
 		if !there || !w.allowed(s, &c, to, &step) {
 			return fmt.Sprintf("step %d is not allowed", n)
 		}
-		after := do(list, 100+n, &step, &c, &readers[0])
+		after := do(list, 500+n, &step, &c, &readers[0])
 		if stops != nil && stops(&step, list, after) {
 			return "stopped"
 		}
