@@ -215,6 +215,60 @@ func TestNextVersion(t *testing.T) {
 	}
 }
 
+// TestCertificatePaging: pages follow one another, with pending ones where
+// they are asked for, and without.
+func TestCertificatePaging(t *testing.T) {
+	r := newRig(t)
+	for i := range 7 {
+		r.create(t, fmt.Sprintf("c%d", i), []string{"Self", "Unknown"}[i%2])
+	}
+	r.create(t, "c0", "Self")
+	r.create(t, "c0", "Self")
+	follow := func(path string) (names []string, pages int) {
+		for target := path + "maxresults=2&api-version=2025-07-01"; target != ""; pages++ {
+			page := r.send(host, "officer", "GET", target, "").want(t, 200).object(t)
+			for _, item := range page["value"].([]any) {
+				id := item.(map[string]any)["id"].(string)
+				names = append(names, strings.TrimPrefix(id, "https://"+host))
+			}
+			link, _ := page["nextLink"].(string)
+			target = strings.TrimPrefix(link, "https://"+host)
+		}
+		return names, pages
+	}
+	for _, tt := range []struct {
+		path        string
+		items       int
+		first, last string
+	}{
+		{"/certificates?includePending=true&", 7, "/certificates/c0", "/certificates/c6"},
+		{"/certificates?includePending=True&", 7, "/certificates/c0", "/certificates/c6"},
+		{"/certificates?includePending=false&", 4, "/certificates/c0", "/certificates/c6"},
+		{"/certificates?", 4, "/certificates/c0", "/certificates/c6"},
+		{"/certificates/c0/versions?", 3, "/certificates/c0/", "/certificates/c0/"},
+		{"/certificates/c1/versions?", 0, "", ""},
+	} {
+		names, pages := follow(tt.path)
+		if len(names) != tt.items || pages > 4 || tt.items > 0 && (!strings.HasPrefix(names[0], tt.first) || !strings.HasPrefix(names[len(names)-1], tt.last)) {
+			t.Errorf("%s lists %v on %d pages, want %d from %s to %s", tt.path, names, pages, tt.items, tt.first, tt.last)
+		}
+	}
+	for i := range 7 {
+		r.do("DELETE", fmt.Sprintf("/certificates/c%d", i), "").want(t, 200)
+	}
+	if all, _ := follow("/deletedcertificates?includePending=true&"); len(all) != 7 {
+		t.Errorf("the deleted with pending ones are %v, want 7", all)
+	}
+	if issued, _ := follow("/deletedcertificates?"); len(issued) != 4 {
+		t.Errorf("the deleted are %v, want the 4 that were issued", issued)
+	}
+	for _, bad := range []string{"0", "26", "x"} {
+		for _, path := range []string{"/certificates", "/deletedcertificates", "/certificates/issuers", "/certificates/c0/versions"} {
+			r.do("GET", path+"?maxresults="+bad, "").want(t, 400)
+		}
+	}
+}
+
 func TestContacts(t *testing.T) {
 	r := newRig(t)
 	id := `{"id":"https://` + host + `/certificates/contacts","contacts":[`

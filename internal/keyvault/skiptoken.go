@@ -53,5 +53,8 @@ func (x *exchange) appendNextLink(b []byte, next string, limit int) []byte {
 	if x.query.maxResults != "" {
 		link += "&maxresults=" + strconv.Itoa(limit)
 	}
+	if x.includePending() {
+		link += "&includePending=true"
+	}
 	return appendJSON(b, link)
 }
