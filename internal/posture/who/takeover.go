@@ -398,6 +398,9 @@ func (y *asking) edgesFrom(p *Principal, relevant map[access.GUID]bool) []edge {
 	var list []edge
 	for _, id := range append([]access.GUID{p.Object}, p.Groups...) {
 		for _, e := range y.edges[id] {
+			if e.tenant.IsZero() { // nothing tells whose the subscription is
+				e.tenant = p.Tenant
+			}
 			if relevant[e.target] && e.tenant == p.Tenant {
 				list = append(list, e)
 			}
@@ -423,12 +426,14 @@ func (y *asking) follow(at *taken, e *edge, of map[someone]*class, self *Princip
 		}
 		next.chain = append(next.chain, d)
 	}
-	target := next.chain[len(next.chain)-1].target
-	next.as = target
-	if next.chain[len(next.chain)-1].write == JoinGroup {
+	last := &next.chain[len(next.chain)-1]
+	target := *last.target
+	target.Tenant = e.tenant
+	last.target, next.as = &target, &target
+	if last.write == JoinGroup {
 		member := *at.as
 		member.Groups = append(append(slices.Clone(member.Groups), target.Object), target.Groups...)
-		member.member = target
+		member.member = &target
 		next.as = &member
 	}
 	next.actors = append(next.actors, next.as)
