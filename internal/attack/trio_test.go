@@ -29,7 +29,7 @@ type hand struct {
 
 func (h *hand) do(method, path, body string) answer {
 	h.t.Helper()
-	return send(h.t, h.p.Client(), request{method: method, url: h.p.VaultURL(h.vault) + path + newest, token: h.bearer, body: body})
+	return send(h.t, h.p.Client(), request{method: method, url: h.p.VaultURL(h.vault) + withVersion(path), token: h.bearer, body: body})
 }
 
 // want is do for what has one right answer.
@@ -294,4 +294,12 @@ func (h *hand) whole(name string) {
 			h.t.Errorf("%s: among the deleted certificates %d, issued %v; among the deleted %s %d, managed %v", name, gone.status, issued, kind, a.status, managed)
 		}
 	}
+}
+
+// withVersion puts the api-version behind a path that may have a query.
+func withVersion(path string) string {
+	if strings.Contains(path, "?") {
+		return path + "&" + newest[1:]
+	}
+	return path + newest
 }

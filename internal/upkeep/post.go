@@ -95,13 +95,29 @@ func (k *Keeper) Deliver(ctx context.Context, all bool) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !all && !woken[v.Resource.UID] || !k.Wanted(v) {
+		if !all && !woken[v.Resource.UID] || !k.ready(v) {
 			continue
 		}
 		if err := k.tell(ctx, v); err != nil {
 			k.failed(v, "telling events", err)
 		}
 	}
+}
+
+// ready reports whether a webhook that wants to know of a vault can be told
+// now. While none can, nothing is read: what waits may be much.
+func (k *Keeper) ready(v *estate.Vault) bool {
+	for _, p := range k.posts {
+		if k.Now().Before(p.next) {
+			continue
+		}
+		for _, t := range eventgrid.Types() {
+			if p.hook.Filter.Wants(v.Resource.Name, t) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // tell sends the events of a vault to all who want them, and forgets those
