@@ -2,8 +2,8 @@ package keyring_test
 
 import (
 	"bytes"
-	"crypto/dsa"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -267,11 +267,12 @@ func TestNewRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 such keys are refused, so one is needed
 	three, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, private := range map[string]any{"nothing": nil, "1024 bits": small, "P-224": p224, "three primes": three, "DSA": &dsa.PrivateKey{},
+	for name, private := range map[string]any{"nothing": nil, "1024 bits": small, "P-224": p224, "three primes": three, "Ed25519": ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		"no curve": &ecdsa.PrivateKey{}, "a public key": &small.PublicKey} {
 		var invalid *Invalid
 		if k, err := New(private); k != nil || !errors.As(err, &invalid) {

@@ -34,7 +34,7 @@ func TestSignaturesAndJOSE(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			parsed, err := jose.ParseSigned(input+"."+encode(signature), signatures)
+			parsed, err := jose.ParseSignedCompact(input+"."+encode(signature), signatures)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestWrappedKeysAndJOSE(t *testing.T) {
 				t.Fatal(err)
 			}
 			parts[1] = encode(wrapped)
-			parsed, err := jose.ParseEncrypted(strings.Join(parts, "."), encryptions, []jose.ContentEncryption{jose.A256GCM})
+			parsed, err := jose.ParseEncryptedCompact(strings.Join(parts, "."), encryptions, []jose.ContentEncryption{jose.A256GCM})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,6 +21,7 @@ func (k *Key) encryptRSA(a Algorithm, plain []byte) ([]byte, error) {
 		if len(plain) > public.Size()-pkcs1Overhead {
 			return nil, ErrSize
 		}
+		//lint:ignore SA1019 RSA1_5 is an algorithm of the service; programs that use it exist
 		return rsa.EncryptPKCS1v15(rand.Reader, public, plain)
 	}
 	if len(plain) > public.Size()-2*a.hash.Size()-2 {
@@ -30,9 +31,9 @@ func (k *Key) encryptRSA(a Algorithm, plain []byte) ([]byte, error) {
 }
 
 // decryptRSA decrypts with the standard library, whose arithmetic takes
-// constant time, which is why it needs no blinding. A ciphertext of another length than the modulus, or
-// larger than it, is refused at once: both are public. From there on every
-// ciphertext costs the same exponentiation and the same constant-time search
+// constant time, which is why it needs no blinding. A ciphertext of another
+// length than the modulus, or larger than it, is refused at once: both are
+// public. From there on every ciphertext costs the same exponentiation and the same constant-time search
 // for the end of the padding, and every failure is the same error.
 //
 // With RSA1_5 the answer itself tells a caller who may decrypt whether the
@@ -53,6 +54,7 @@ func (k *Key) decryptRSA(a Algorithm, ciphertext []byte) ([]byte, error) {
 	var plain []byte
 	var err error
 	if a.scheme == pkcs1 {
+		//lint:ignore SA1019 RSA1_5 is an algorithm of the service; what it gives away is said above
 		plain, err = rsa.DecryptPKCS1v15(nil, private, ciphertext)
 	} else {
 		plain, err = rsa.DecryptOAEP(a.hash.New(), nil, private, ciphertext, nil)
