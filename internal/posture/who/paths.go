@@ -90,6 +90,16 @@ func (y *asking) itself(parties []party) []Path {
 			o.As = as
 			own = append(own, o.before(each.taken))
 		}
+		for _, other := range parties {
+			if len(parties) > maxPairs || other.taken == nil || other.taken == each.taken || each.moved != nil || other.moved != nil {
+				continue
+			}
+			both := party{class: each.class, taken: each.taken.with(other.taken)}
+			for _, o := range y.joined(Itself, y.permission(both, Itself, as), network) {
+				o.As = as
+				own = append(own, o.before(both.taken))
+			}
+		}
 	}
 	if y.question.Operation == access.SecretGet {
 		for _, each := range parties {

@@ -49,8 +49,18 @@ type taken struct {
 	bit    uint64
 }
 
-// maxTaken bounds who is looked at for one principal.
-const maxTaken = 31
+// maxTaken bounds who is looked at for one principal, and maxPairs up to how
+// many are looked at by twos.
+const (
+	maxTaken = 31
+	maxPairs = 8
+)
+
+// with is t and another one together; it is t that reads.
+func (t *taken) with(other *taken) *taken {
+	return &taken{chain: together(t.chain, other.chain), as: t.as, actors: slices.Concat(t.actors, other.actors), held: slices.Concat(t.held, other.held),
+		bit: t.bit | other.bit}
+}
 
 // takings reads the identities of a resource.
 func takings(r *estate.Resource) []taking {

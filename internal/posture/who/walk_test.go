@@ -17,7 +17,7 @@ func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *
 	list := slices.Clone(w.list)
 	acting := map[string]access.Caller{"": actor.caller()}
 	readers := []access.Caller{{Token: access.TokenValid, Tenant: answer.Vault.Rules.Tenant, Object: access.MustGUID("00000000-0000-0000-0000-0000000000ee")}}
-	s, last := w.compiled(), -1
+	s := w.compiled()
 	for n, step := range p.Steps() {
 		switch {
 		case p.As != nil:
@@ -41,6 +41,7 @@ func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *
 		if stops != nil && stops(&step, list, after) {
 			return "stopped"
 		}
+		before := list
 		if list = after; step.Target != nil {
 			taken := access.Caller{Token: access.TokenValid, Tenant: step.Target.Tenant, Object: step.Target.Object, User: step.Target.User, IdentityResource: strings.ToLower(step.Target.Resource)}
 			if step.Write == JoinGroup {
@@ -52,14 +53,8 @@ func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *
 				acting["a member of "+step.Target.name()] = taken
 			}
 		}
-		switch step.Write {
-		case Elevate, WidenRole, TakeRole, TakeMore, TakeGroupRole, TakePerimeterRole, MoveSubscription: // the others change no right
-			s, _ = estate.New(list, rigOptions())
-			last = n
-		}
-	}
-	if last < p.Chain()+len(p.plan())-1 {
-		s, _ = estate.New(list, rigOptions())
+		put, gone := changed(before, list)
+		s = s.With(put, gone...)
 	}
 	switch {
 	case p.As != nil:
@@ -81,6 +76,22 @@ func (w *world) walk(p *Path, actor Principal, answer *Answer, stops func(step *
 		}
 	}
 	return ""
+}
+
+// changed are the resources that are new or others, and the ids of those that
+// are gone.
+func changed(before, after []*estate.Resource) (put []*estate.Resource, gone []string) {
+	for _, r := range after {
+		if !slices.Contains(before, r) {
+			put = append(put, r)
+		}
+	}
+	for _, r := range before {
+		if !slices.ContainsFunc(after, func(o *estate.Resource) bool { return o.ID == r.ID }) {
+			gone = append(gone, r.ID)
+		}
+	}
+	return put, gone
 }
 
 // compiled is the world's estate, compiled once.
