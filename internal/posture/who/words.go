@@ -145,6 +145,8 @@ func (p *Path) words(d *done, scope string) string {
 	name := d.role
 	if r, ok := roles.ByName(d.role); ok {
 		name = r.RoleName
+	} else if r, ok := p.asked.snapshot.Role(d.role, p.asked.vault.Resource.ID); ok && d.role != "" && r.Name != "" {
+		name = r.Name
 	}
 	if text, ok := takenOver[d.write]; ok {
 		return fmt.Sprintf(text, d.target.name())
