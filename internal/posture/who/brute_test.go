@@ -26,7 +26,6 @@ import (
 type brute struct {
 	world  *world
 	actor  access.Caller
-	known  bool
 	reader access.Caller // a stranger
 	writes []naive
 	seen   map[uint64]bool

@@ -145,7 +145,8 @@ func (x *search) around(scope string) []access.GUID {
 		}
 	}
 	lists := [][]*assigned{x.index.at[""], x.index.far}
-	for _, at := range ancestors(scope)[:3] {
+	above := ancestors(scope)
+	for _, at := range above[:len(above)-1] {
 		lists = append(lists, x.index.at[estate.Key(at)])
 	}
 	for _, held := range lists {
