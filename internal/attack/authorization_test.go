@@ -42,12 +42,13 @@ func people(t *testing.T) (*posterntest.Postern, []person) {
 	p.CreateVault("other")
 	reader := p.CreatePrincipal("policy-reader")
 	p.CreateVault("policies", map[string]any{"enableRbacAuthorization": false, "accessPolicies": []any{map[string]any{
-		"tenantId": p.TenantID, "objectId": reader.ObjectID, "permissions": map[string]any{"secrets": []string{"get", "list"}}}}})
+		"tenantId": p.TenantID, "objectId": reader.ObjectID, "permissions": map[string]any{"secrets": []string{"get", "list"}, "keys": []string{"get", "sign"}, "certificates": []string{"list", "getissuers"}}}}})
 	for name, properties := range closedVaults {
 		p.CreateVault(name, properties)
 	}
 	for _, vault := range []string{"kv1", "other"} {
 		setSecret(t, p, vault, "there", "v")
+		must(t, p, "POST", p.VaultURL(vault)+"/keys/there/create"+api, map[string]string{"kty": "EC"})
 	}
 	tenant := access.MustGUID(p.TenantID)
 	valid := func(object, app string) access.Caller {
@@ -68,6 +69,9 @@ func people(t *testing.T) (*posterntest.Postern, []person) {
 		{"secrets user", "Key Vault Secrets User", p.VaultID("kv1")},
 		{"user of one secret", "Key Vault Secrets User", p.VaultID("kv1") + "/secrets/there"},
 		{"user of another secret", "Key Vault Secrets User", p.VaultID("kv1") + "/secrets/elsewhere"},
+		{"crypto user", "Key Vault Crypto User", p.VaultID("kv1")},
+		{"certificates officer", "Key Vault Certificates Officer", p.VaultID("kv1")},
+		{"user of one key", "Key Vault Crypto User", p.VaultID("kv1") + "/keys/there"},
 		{"administrator of another vault", "Key Vault Administrator", p.VaultID("other")},
 		{"contributor", "Contributor", p.VaultID("kv1")},
 	} {
@@ -109,7 +113,7 @@ func TestEveryRouteByEverybody(t *testing.T) {
 				// Who is refused cannot tell what is there.
 				if s := there.answers.status; s == 401 || s == 403 {
 					same := strings.ReplaceAll(there.answers.body, "there", "miss1") == missing.answers.body
-					if own := who.name == "user of one secret"; missing.answers.status != s && !own || !same && !own {
+					if own := strings.HasPrefix(who.name, "user of one "); missing.answers.status != s && !own || !same && !own {
 						t.Errorf("%s, %s %s of %s: there %d %s, missing %d %s", who.name, route.Method, path, vault, s, there.answers.body, missing.answers.status, missing.answers.body)
 					}
 				}
@@ -335,7 +339,7 @@ func TestListsShowWhatOneMay(t *testing.T) {
 			}
 			a := send(t, p.Client(), request{method: "GET", url: target, token: who.management})
 			for _, vault := range []string{"kv1", "other", "policies", "vault-f1"} {
-				may := who.name == "administrator" || vault == "kv1" && slices.Contains([]string{"reader", "key vault reader", "contributor", "secrets user", "user of one secret", "user of another secret"}, who.name) ||
+				may := who.name == "administrator" || vault == "kv1" && slices.Contains([]string{"reader", "key vault reader", "contributor", "secrets user", "user of one secret", "user of another secret", "crypto user", "certificates officer", "user of one key"}, who.name) ||
 					vault == "other" && who.name == "administrator of another vault"
 				if strings.Contains(a.body, `"`+vault+`"`) && !may {
 					t.Errorf("%s: GET %s shows %s: %d %s", who.name, path, vault, a.status, a.body)
