@@ -14,7 +14,14 @@
 // assignments. The writes are tried in one fixed order, in which none
 // hinders a later one, every selection of them from the smallest on; a
 // selection whose write is not allowed or changes nothing is not continued.
-// Vaults that differ in nothing but their names share the answer.
+// Whoever moves the subscription may lose rights by it, so that what follows
+// a move is searched on its own. Vaults that differ in nothing but their
+// names share the answer.
+//
+// Who can act as somebody else is found first: from those who have something
+// to do with the vault back to those who can take them over, by an action at
+// an identity or by the directory. A class together with one whom it takes
+// over is a party, and is searched as a class is.
 package who
 
 import (
