@@ -54,13 +54,14 @@ test-fast: bin/tally
 test-ecosystem: build bin/tally
 	@bin/tally $(PROGRAMS)
 
-# Measures: the table of ratios, the packages' benchmarks, and a thousand
-# rounds of kill -9.
+# Measures: the table of ratios, the packages' benchmarks, a thousand rounds
+# of kill -9, and the searches over random estates at their full size.
 bench: build
 	@go run ./bench -postern bin/postern
 	@go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 	@POSTERN_KILL_ROUNDS=1000 go test -count 1 -run '^TestKill$$' -v -timeout 60m ./internal/journal
 	@POSTERN_ESTATES=1000000 go test -count 1 -run '^TestDecideIsWhatTheDocumentsSay$$' -v -timeout 60m ./access
+	@POSTERN_WHO_ESTATES=100000 go test -count 1 -run '^TestComplete$$' -v -timeout 60m ./internal/posture/who
 
 # Runs every fuzz target for FUZZTIME.
 fuzz:
