@@ -105,6 +105,8 @@ func (d *Desk) Advance(ctx context.Context, certs *vault.Certificates, name stri
 		return d.end(ctx, certs, name, &p, vault.StatusCancelled, "", "")
 	case strings.EqualFold(issuer, Self):
 		return d.sign(ctx, certs, name, &p)
+	case strings.EqualFold(issuer, Unknown) && p.Poll.Known: // a wish to cancel that was taken back
+		return d.change(ctx, certs, name, &p, func(p *vault.Pending) { p.Poll = vault.Stamp{} })
 	case strings.EqualFold(issuer, Unknown):
 		return p, nil
 	}
