@@ -48,7 +48,7 @@ type search struct {
 	homes    map[string]access.GUID // by subscription
 
 	takings []taking
-	trials  map[access.GUID]*trial // of principals alone
+	trials  map[someone]*trial     // of principals alone
 	edges   map[access.GUID][]edge // by who can go them; nil until asked for
 	edgesTo map[access.GUID][]access.GUID
 	// nowhere is a vault of no estate.
@@ -63,7 +63,7 @@ func newSearch(s *estate.Snapshot, q Question, o estate.Options) *search {
 	x := &search{snapshot: s, question: q, options: o, index: newIndex(s), uppers: map[string]*upper{}, known: map[access.GUID]Principal{},
 		grouped: map[access.GUID]bool{}, services: map[access.GUID]bool{}, subscriptions: map[string]*estate.Resource{}, answers: map[question][]Path{},
 		cases: map[string]int{}, defining: map[string]bool{}, takeable: map[int][]string{}, judged: map[string]judgement{}, homes: map[string]access.GUID{}, denied: map[string]bool{},
-		conditional: map[access.GUID]bool{}, trials: map[access.GUID]*trial{}, nowhere: &estate.Vault{Resource: &estate.Resource{ID: "/who/nowhere"}}}
+		conditional: map[access.GUID]bool{}, trials: map[someone]*trial{}, nowhere: &estate.Vault{Resource: &estate.Resource{ID: "/who/nowhere"}}}
 	for _, p := range q.Principals {
 		x.known[p.Object] = p
 		if len(p.Groups) > 0 {

@@ -216,7 +216,11 @@ func (x *search) reach(p *Principal, k *taking) []done {
 
 // alone is the trial of a principal with all that it holds, and no vault.
 func (x *search) alone(p *Principal) *trial {
-	if t := x.trials[p.Object]; t != nil {
+	key := someone{object: p.Object}
+	if p.member != nil {
+		key.tenant = p.member.Object // the one who became a member is not who it was
+	}
+	if t := x.trials[key]; t != nil {
 		return t
 	}
 	base := x.base[:len(x.base):len(x.base)]
@@ -238,7 +242,7 @@ func (x *search) alone(p *Principal) *trial {
 			t.assignable = append(t.assignable, role)
 		}
 	}
-	x.trials[p.Object] = t
+	x.trials[key] = t
 	return t
 }
 
@@ -412,7 +416,10 @@ func (y *asking) edgesFrom(p *Principal, relevant map[access.GUID]bool) []edge {
 			if e.tenant.IsZero() { // nothing tells whose the subscription is
 				e.tenant = p.Tenant
 			}
-			if relevant[e.target] && e.tenant == p.Tenant {
+			if y.denying && id != p.Object && e.steps[len(e.steps)-1].action != "" {
+				e.steps = y.again(p, e.target) // what is denied to p is not to the group
+			}
+			if relevant[e.target] && e.tenant == p.Tenant && e.steps != nil {
 				list = append(list, e)
 			}
 		}
@@ -426,6 +433,18 @@ func (y *asking) edgesFrom(p *Principal, relevant map[access.GUID]bool) []edge {
 		}
 	}
 	return list
+}
+
+// again is the writes by which a member of a group takes over a target.
+func (x *search) again(p *Principal, target access.GUID) []done {
+	for i := range x.takings {
+		if k := &x.takings[i]; k.target == target {
+			if steps := x.reach(p, k); steps != nil {
+				return steps
+			}
+		}
+	}
+	return nil
 }
 
 // follow takes one step more.
