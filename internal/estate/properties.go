@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"sort"
 	"strings"
 
 	"postern/access"
@@ -263,14 +264,22 @@ func (r *reading) policies(rules *access.Rules, p *Properties) {
 }
 
 // reaching keeps the assignments whose scope, given as a Key, is the vault,
-// above it or below it, in their order.
+// above it or below it, in their order. The scopes are sorted, so that those
+// are looked up and the others not looked at.
 func reaching[T any](all []T, scopes []string, vault string) []T {
 	var list []T
-	for i, scope := range scopes {
-		if concerns(scope, vault) {
+	take := func(from string, holds func(scope string) bool) {
+		for i := sort.SearchStrings(scopes, from); i < len(scopes) && holds(scopes[i]); i++ {
 			list = append(list, all[i])
 		}
 	}
+	for i := range len(vault) {
+		if vault[i] == '/' {
+			take(vault[:i], func(scope string) bool { return scope == vault[:i] })
+		}
+	}
+	take(vault, func(scope string) bool { return scope == vault })
+	take(vault+"/", func(scope string) bool { return beneath(scope, vault) })
 	return list
 }
 

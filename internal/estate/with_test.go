@@ -3,6 +3,7 @@ package estate
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +61,31 @@ func TestWith(t *testing.T) {
 		Body: []byte(`{"properties":{"principalId":"00000000-0000-0000-0000-000000000001","roleDefinitionId":"/x/r"}}`)}})
 	if reads != 1 {
 		t.Errorf("With one more assignment read %d, want 1", reads)
+	}
+}
+
+// What reaches a vault is looked up, and is what looking at every scope
+// finds.
+func TestReaching(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	parts := []string{"a", "b", "ab", "a-b", "providers"}
+	for range 2000 {
+		var scopes []string
+		for range r.IntN(30) {
+			scope := ""
+			for range r.IntN(6) {
+				scope += "/" + parts[r.IntN(len(parts))]
+			}
+			scopes = append(scopes, scope)
+		}
+		slices.Sort(scopes)
+		vault := "/a"
+		for range r.IntN(4) {
+			vault += "/" + parts[r.IntN(len(parts))]
+		}
+		want := slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return !concerns(scope, vault) })
+		if got := reaching(scopes, scopes, vault); !slices.Equal(got, want) {
+			t.Fatalf("reaching(%q, %q) = %q, want %q", scopes, vault, got, want)
+		}
 	}
 }
