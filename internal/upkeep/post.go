@@ -13,10 +13,12 @@ import (
 
 // look is how often is looked for events that nobody has reported: those
 // that are tried again, and those that a crash left behind. waiting bounds
-// how many of a vault are read at once.
+// how many of a vault are read at once, and maxPages how often in a row: what
+// waits behind them for a webhook that answers waits for one that does not.
 const (
-	look    = 10 * time.Second
-	waiting = 10_000
+	look     = 10 * time.Second
+	waiting  = 10_000
+	maxPages = 20
 )
 
 // post is the way to one webhook: what it has had already, and since when it
@@ -30,7 +32,7 @@ type post struct {
 }
 
 func (k *Keeper) open() {
-	k.woken, k.wake = map[string]bool{}, make(chan struct{}, 1)
+	k.woken, k.wake, k.page = map[string]bool{}, make(chan struct{}, 1), waiting
 	for _, h := range k.Hooks {
 		k.posts = append(k.posts, &post{hook: h, had: map[string]bool{}})
 	}
@@ -121,13 +123,29 @@ func (k *Keeper) ready(v *estate.Vault) bool {
 }
 
 // tell sends the events of a vault to all who want them, and forgets those
-// that everybody has had.
+// that everybody has had. What stays for a webhook that does not answer does
+// not stand in the way of the others.
 func (k *Keeper) tell(ctx context.Context, v *estate.Vault) error {
 	u := k.upkeep(k.grant(v, "VaultEvents", vault.DueObject{}))
-	events, err := u.Events(ctx, waiting)
-	if err != nil || len(events) == 0 {
-		return err
+	var last *vault.Event
+	for range maxPages {
+		events, err := u.Events(ctx, last, k.page)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if err := k.tellPage(ctx, v, u, events); err != nil {
+			return err
+		}
+		if len(events) < k.page || !k.ready(v) {
+			return nil
+		}
+		last = &events[len(events)-1]
 	}
+	return nil
+}
+
+// tellPage sends some events.
+func (k *Keeper) tellPage(ctx context.Context, v *estate.Vault, u *vault.Upkeep, events []vault.Event) error {
 	var group sync.WaitGroup
 	for _, p := range k.posts {
 		group.Go(func() { k.send(ctx, v, p, events) })

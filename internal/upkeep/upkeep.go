@@ -51,6 +51,7 @@ type Keeper struct {
 	// posts is changed by one delivery at a time.
 	telling sync.Mutex
 	posts   []*post
+	page    int // events that are read at once
 	// woken has the vaults in which something happened since the last look.
 	mu    sync.Mutex
 	woken map[string]bool

@@ -63,9 +63,13 @@ func (c *collection) announce(tx *store.Tx, o *Object, n News) {
 }
 
 // Events is up to limit events that were not delivered yet, the oldest
-// first.
-func (u *Upkeep) Events(ctx context.Context, limit int) ([]Event, error) {
-	items, err := u.Space.Range(ctx, "events/", "", limit)
+// first; those behind an event, where after is not nil.
+func (u *Upkeep) Events(ctx context.Context, after *Event, limit int) ([]Event, error) {
+	from := ""
+	if after != nil {
+		from = after.key()
+	}
+	items, err := u.Space.Range(ctx, "events/", from, limit)
 	if err != nil {
 		return nil, err
 	}

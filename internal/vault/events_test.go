@@ -37,7 +37,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("Announce = %v, %v, want %v", done, err, want)
 		}
 	}
-	events := must(r.upkeep().Events(ctx, 10))
+	events := must(r.upkeep().Events(ctx, nil, 10))
 	var told []string
 	for _, e := range events {
 		told = append(told, fmt.Sprintf("%s %s %s", e.Kind, e.Name, e.News))
@@ -55,7 +55,7 @@ func TestEvents(t *testing.T) {
 	if err := r.upkeep().Delivered(ctx, events[:3]...); err != nil {
 		t.Fatal(err)
 	}
-	if left := must(r.upkeep().Events(ctx, 10)); !cmp.Equal(left, events[3:]) {
+	if left := must(r.upkeep().Events(ctx, nil, 10)); !cmp.Equal(left, events[3:]) {
 		t.Errorf("after the delivery of three %v is left", left)
 	}
 	for _, item := range r.dump(t) {
@@ -74,7 +74,7 @@ func TestNoEvents(t *testing.T) {
 	if done, err := r.upkeep().Announce(t.Context(), due[0], Expiry); !done || err != nil {
 		t.Errorf("Announce = %v, %v, want true", done, err)
 	}
-	if events := must(r.upkeep().Events(t.Context(), 10)); len(events) != 0 {
+	if events := must(r.upkeep().Events(t.Context(), nil, 10)); len(events) != 0 {
 		t.Errorf("Events = %v, want none", events)
 	}
 	if due := must(Due(t.Context(), r.Space, r.Now.AddDate(100, 0, 0), 10)); len(due) != 0 {
@@ -312,7 +312,7 @@ func checkTold(t *rapid.T, r *rig, times []int64) {
 			}
 		}
 	}
-	for _, e := range must(r.upkeep().Events(t.Context(), 1000)) {
+	for _, e := range must(r.upkeep().Events(t.Context(), nil, 1000)) {
 		if e.Kind == kindSecrets && e.News != NewVersion {
 			got[e.Name+" "+string(e.News)] = true
 		}

@@ -111,7 +111,7 @@ func TestStoreFails(t *testing.T) {
 		"postpone": func(r *rig) error {
 			return r.upkeep().Postpone(ctx, DueObject{kindSecrets, "due", 0}, r.Now.AddDate(0, 0, 1))
 		},
-		"events":  func(r *rig) error { return only(r.upkeep().Events(ctx, 5)) },
+		"events":  func(r *rig) error { return only(r.upkeep().Events(ctx, nil, 5)) },
 		"indexed": func(r *rig) error { return only(r.upkeep().Indexed(ctx)) },
 	} {
 		t.Run(what, func(t *testing.T) {
