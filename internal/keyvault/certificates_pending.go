@@ -129,8 +129,11 @@ func updatePending(x *exchange, b []byte) ([]byte, int, error) {
 			if p.Status != vault.StatusInProgress {
 				return notPending
 			}
-			p.Cancel = *body.cancel
-			p.Poll = vault.At(x.now.Unix())
+			// An issuer is not asked earlier for it: the next look ends the
+			// operation, and one that nobody would look at is due now.
+			if p.Cancel = *body.cancel; p.Cancel && !p.Poll.Known {
+				p.Poll = vault.At(x.now.Unix())
+			}
 			return nil
 		})
 	})

@@ -398,6 +398,10 @@ func TestProvider(t *testing.T) {
 	}
 	poll("inProgress", 1) // down
 	poll("inProgress", 1) // not asked again at once
+	for _, wish := range []string{"true", "false"} {
+		r.do("PATCH", "/certificates/c/pending", `{"cancellation_requested":`+wish+`}`).want(t, 200)
+	}
+	poll("inProgress", 1) // nor because a wish was taken back
 	s.state = "ordered"
 	r.now = r.now.Add(61e9)
 	poll("inProgress", 2)
