@@ -79,16 +79,55 @@ func (v *Vault) holder(p GUID) *holder {
 type filter struct {
 	words []uint64
 	mask  uint64
+	// pieces takes the place of words where it is worth its size and not yet
+	// too full.
+	pieces *pieces
+}
+
+// pieces is a filter by two pieces of an identifier as they stand: one bit
+// for each value of a piece, so that nothing is computed and no index can be
+// out of bounds.
+type pieces struct{ last, before [1 << 16 / 64]uint64 }
+
+// Between so many principals a vault's filter is by pieces.
+const minPieces, maxPieces = 128, 8192
+
+// last is the last piece of an identifier, before the one in front of it.
+func (g *GUID) last() uint   { return uint(binary.LittleEndian.Uint16(g[14:16])) }
+func (g *GUID) before() uint { return uint(binary.LittleEndian.Uint16(g[12:14])) }
+
+// next is that of filter.
+func (f *pieces) next(groups []GUID, i int) int {
+	rest := groups[min(i, len(groups)):]
+	for n := range rest {
+		g := &rest[n]
+		if a := g.last(); f.last[a>>6&1023]&(1<<(a&63)) == 0 {
+			continue
+		}
+		if b := g.before(); f.before[b>>6&1023]&(1<<(b&63)) != 0 {
+			return i + n
+		}
+	}
+	return len(groups)
 }
 
 // newFilter makes a filter with some sixty-four bits a principal: one bit
 // nearly always tells, and the filter of a vault fits into the first cache.
 func newFilter(principals map[GUID]*holder) filter {
+	if n := len(principals); n >= minPieces && n <= maxPieces {
+		f := &pieces{}
+		for p := range principals {
+			a, b := p.last(), p.before()
+			f.last[a>>6] |= 1 << (a & 63)
+			f.before[b>>6] |= 1 << (b & 63)
+		}
+		return filter{pieces: f}
+	}
 	words := 4
 	for words < len(principals) && words < 1<<16 {
 		words *= 2
 	}
-	f := filter{make([]uint64, words), uint64(words - 1)}
+	f := filter{words: make([]uint64, words), mask: uint64(words - 1)}
 	for p := range principals {
 		a, b := p.first(), p.second()
 		f.words[a>>48&f.mask] |= 1 << (a & 63)
@@ -111,6 +150,9 @@ func (g *GUID) second() uint64 {
 // next is the index of the first group from i on that may be known, and
 // len(groups) when there is none. That the others are not known is certain.
 func (f *filter) next(groups []GUID, i int) int {
+	if f.pieces != nil {
+		return f.pieces.next(groups, i)
+	}
 	words, mask := f.words, f.mask
 	rest := groups[min(i, len(groups)):]
 	for n := range rest {

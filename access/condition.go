@@ -60,14 +60,14 @@ type facts struct {
 // holds reports whether a condition is true of the facts; unknown is not.
 func (c *Condition) holds(f *facts) bool { return c == nil || c.root.value(f) == yes }
 
-// secretFacts are the facts of an operation of the data plane (documented:
+// tell fills in the facts of an operation of the data plane (documented:
 // rbac-abac): conditions speak of secrets alone, of the resource where there
 // is one already, of the request where a name is being given.
-func secretFacts(vault string, r *Request) facts {
-	info := r.Operation.Info()
-	f := facts{action: info.DataAction, operation: r.Operation}
+func (f *facts) tell(vault string, r *Request) {
+	info := &operationTable[min(r.Operation, operations-1)]
+	f.action, f.operation = info.DataAction, r.Operation
 	if info.Kind != KindSecret {
-		return f
+		return
 	}
 	f.vault = vault
 	switch {
@@ -76,7 +76,6 @@ func secretFacts(vault string, r *Request) facts {
 	case info.Named:
 		f.secret = r.object()
 	}
-	return f
 }
 
 // node is one node of a condition. It is no interface, so that the facts it

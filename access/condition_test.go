@@ -128,7 +128,8 @@ func TestConditionsAllocateNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { v.Decide(r) }); n != 0 {
 		t.Errorf("Decide with conditions allocates %v times, want 0", n)
 	}
-	f := secretFacts("v", r)
+	var f facts
+	f.tell("v", r)
 	for _, c := range conditions {
 		if n := testing.AllocsPerRun(100, func() { c.holds(&f) }); n != 0 {
 			t.Errorf("%s allocates %v times, want 0", c, n)
@@ -147,7 +148,8 @@ func FuzzParseCondition(f *testing.F) {
 			return
 		}
 		r := &Request{Operation: SecretGet, Object: "a"}
-		facts := secretFacts("v", r)
+		var facts facts
+		facts.tell("v", r)
 		if c.root.value(&facts) == yes && !c.holds(&facts) {
 			t.Fatal("a condition that is true does not hold")
 		}

@@ -156,7 +156,7 @@ func (v *Vault) assignments(r *Request, d *Decision) {
 	}
 	var f facts
 	if v.conditional {
-		f = secretFacts(v.name, r)
+		f.tell(v.name, r)
 	}
 	best := v.first(r.Caller.Object, r.Operation, kind, object, &f, NoRule)
 	groups := r.Caller.Groups

@@ -225,7 +225,8 @@ func (rules *Rules) permission(r *Request) Step {
 
 func (rules *Rules) assignments(r *Request) Step {
 	resource, action := rules.resource(r), r.Operation.Info().DataAction
-	f := secretFacts(rules.Name, r)
+	var f facts
+	f.tell(rules.Name, r)
 	for i := range rules.DenyAssignments {
 		d := &rules.DenyAssignments[i]
 		if action != "" && d.denies(&r.Caller) && rules.reaches(d.Scope, resource) && d.takes(action) {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -116,4 +117,49 @@ func FuzzAddressIndex(f *testing.F) {
 		a, _ := netip.AddrFromSlice(address)
 		checkIndex(t, prefixes, []netip.Addr{a})
 	})
+}
+
+// TestFilter: whatever the number of principals, each of them is found among
+// groups that nobody knows, and of the others hardly any.
+func TestFilter(t *testing.T) {
+	for _, n := range []int{0, 1, minPieces - 1, minPieces, 4000, maxPieces, maxPieces + 1} {
+		principals := map[GUID]*holder{}
+		for i := range n {
+			principals[spread(i)] = &holder{}
+		}
+		f := newFilter(principals)
+		groups := make([]GUID, 0, 2*n+200)
+		for i := range n {
+			groups = append(groups, spread(i), spread(i+1_000_000))
+		}
+		for i := range 200 {
+			groups = append(groups, spread(i+2_000_000))
+		}
+		found, more := map[GUID]bool{}, 0
+		for i := f.next(groups, 0); i < len(groups); i = f.next(groups, i+1) {
+			found[groups[i]] = true
+			if principals[groups[i]] == nil {
+				more++
+			}
+		}
+		for p := range principals {
+			if !found[p] {
+				t.Fatalf("%d principals: %v is not found", n, p)
+			}
+		}
+		if most := len(groups) / 20; more > most {
+			t.Errorf("%d principals: %d of %d groups are taken for known, want at most %d", n, more, len(groups), most)
+		}
+	}
+}
+
+// spread is a GUID whose bytes are as those of a random one.
+func spread(n int) GUID {
+	var g GUID
+	h := (uint64(n) + 1) * 0x9e3779b97f4a7c15
+	h ^= h >> 29
+	binary.BigEndian.PutUint64(g[:8], h*0xbf58476d1ce4e5b9)
+	h ^= h >> 32
+	binary.BigEndian.PutUint64(g[8:], h*0x94d049bb133111eb)
+	return g
 }
