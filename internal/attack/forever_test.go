@@ -138,3 +138,55 @@ func TestNobodyIsDialled(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// TestNothingPilesUp: what is begun and cancelled, written and taken away,
+// deleted and purged again and again takes no more room than once.
+func TestNothingPilesUp(t *testing.T) {
+	t.Parallel()
+	p := posterntest.Start(t, posterntest.WithThrottle(0))
+	p.CreateVault("kv1")
+	h := &hand{t, p, "kv1", p.Token(vaultResource)}
+	loop := func() {
+		h.want(202, "POST", "/certificates/c/create", ellipticPolicy("Unknown", true, true))
+		h.want(200, "PATCH", "/certificates/c/pending", `{"cancellation_requested":true}`)
+		h.want(200, "GET", "/certificates/c/pending", "")
+		h.want(202, "POST", "/certificates/c/create", ellipticPolicy("Unknown", true, true))
+		h.want(200, "PATCH", "/certificates/c/policy", `{"x509_props":{"subject":"CN=b"}}`)
+		h.want(200, "DELETE", "/certificates/c/pending", "")
+		h.want(202, "POST", "/certificates/d/create", ellipticPolicy("Self", true, true))
+		h.want(200, "DELETE", "/certificates/d", "")
+		h.want(200, "POST", "/deletedcertificates/d/recover", "")
+		h.want(200, "DELETE", "/certificates/d", "")
+		h.want(204, "DELETE", "/deletedcertificates/d", "")
+		h.want(200, "PUT", "/certificates/issuers/i", `{"provider":"p"}`)
+		h.want(200, "DELETE", "/certificates/issuers/i", "")
+		h.want(200, "PUT", "/certificates/contacts", `{"contacts":[{"email":"a@b.example"}]}`)
+		h.want(200, "DELETE", "/certificates/contacts", "")
+		h.want(200, "POST", "/keys/k/create", `{"kty":"EC","attributes":{"exp":2000000000}}`)
+		h.want(200, "PUT", "/keys/k/rotationpolicy", `{"lifetimeActions":[{"trigger":{"timeAfterCreate":"P30D"},"action":{"type":"Rotate"}}]}`)
+		h.want(200, "POST", "/keys/k/rotate", "")
+		h.want(200, "DELETE", "/keys/k", "")
+		h.want(204, "DELETE", "/deletedkeys/k", "")
+	}
+	items := func() (keys []string) {
+		p.Stop()
+		for key := range state(t, p.Data) {
+			if strings.HasPrefix(key, "o/") {
+				keys = append(keys, key[strings.IndexByte(key[2:], '/')+3:])
+			}
+		}
+		p = posterntest.Start(t, posterntest.WithThrottle(0), posterntest.WithData(p.Data))
+		h = &hand{t, p, "kv1", p.Token(vaultResource)}
+		return keys
+	}
+	loop()
+	p.Upkeep()
+	once := items()
+	for range 10 {
+		loop()
+	}
+	p.Upkeep()
+	if often := items(); len(often) != len(once) || len(once) == 0 {
+		t.Errorf("after one time there is %q, after ten more %q, want the same", once, often)
+	}
+}
