@@ -181,8 +181,8 @@ func readSecretUpdate(data []byte) (vault.SecretPatch, error) {
 		Tags: d.tags}, nil
 }
 
-// readSecretRestore reads SecretRestoreParameters.
-func readSecretRestore(data []byte) (string, error) {
+// readRestore reads SecretRestoreParameters.
+func readRestore(data []byte) (string, error) {
 	var value *string
 	err := readObject(data, func(r *reader, name string) error {
 		if name == "value" {

@@ -1,7 +1,6 @@
 package keyvault
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -169,36 +168,20 @@ func recoverCertificate(x *exchange, b []byte) ([]byte, int, error) {
 // purgeCertificate is PurgeDeletedCertificate of the specification.
 func purgeCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	x.grant.Expect(http.StatusNoContent)
-	if err := x.certificates().Purge(x.request.Context(), x.target.name); err != nil {
-		return b, 0, err
-	}
-	return b, http.StatusNoContent, nil
+	return b, http.StatusNoContent, x.certificates().Purge(x.request.Context(), x.target.name)
 }
 
 // backUpCertificate is BackupCertificate of the specification.
 func backUpCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	blob, err := x.certificateBackups().BackUp(x.request.Context(), x.target.name)
-	if err != nil {
-		return b, 0, err
-	}
-	b = append(b, `{"value":"`...)
-	b = base64.RawURLEncoding.AppendEncode(b, blob)
-	return append(b, `"}`...), http.StatusOK, nil
+	return backup(b, blob, err)
 }
 
 // restoreCertificate is RestoreCertificate of the specification.
 func restoreCertificate(x *exchange, b []byte) ([]byte, int, error) {
-	data, err := x.readBody()
+	blob, err := x.blob()
 	if err != nil {
 		return b, 0, err
-	}
-	text, err := readSecretRestore(data)
-	if err != nil {
-		return b, 0, err
-	}
-	blob, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
-	if err != nil {
-		return b, 0, vault.BackupMalformed
 	}
 	o, content, err := x.certificateBackups().Restore(x.request.Context(), blob)
 	if err != nil {

@@ -1,9 +1,7 @@
 package keyvault
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strings"
 
 	"postern/access"
 	"postern/internal/keyring"
@@ -172,34 +170,20 @@ func recoverKey(x *exchange, b []byte) ([]byte, int, error) {
 // purgeKey is PurgeDeletedKey of the specification.
 func purgeKey(x *exchange, b []byte) ([]byte, int, error) {
 	x.grant.Expect(http.StatusNoContent)
-	if err := x.keys().Purge(x.request.Context(), x.target.name); err != nil {
-		return b, 0, err
-	}
-	return b, http.StatusNoContent, nil
+	return b, http.StatusNoContent, x.keys().Purge(x.request.Context(), x.target.name)
 }
 
 // backUpKey is BackupKey of the specification.
 func backUpKey(x *exchange, b []byte) ([]byte, int, error) {
 	blob, err := x.keyBackups().BackUp(x.request.Context(), x.target.name)
-	if err != nil {
-		return b, 0, err
-	}
-	return appendBytes(append(b, `{"value":`...), blob, "}"), http.StatusOK, nil
+	return backup(b, blob, err)
 }
 
 // restoreKey is RestoreKey of the specification.
 func restoreKey(x *exchange, b []byte) ([]byte, int, error) {
-	data, err := x.readBody()
+	blob, err := x.blob()
 	if err != nil {
 		return b, 0, err
-	}
-	text, err := readSecretRestore(data)
-	if err != nil {
-		return b, 0, err
-	}
-	blob, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
-	if err != nil {
-		return b, 0, vault.BackupMalformed
 	}
 	o, k, err := x.keyBackups().Restore(x.request.Context(), blob)
 	if err != nil {

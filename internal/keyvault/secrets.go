@@ -1,9 +1,7 @@
 package keyvault
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strings"
 
 	"postern/internal/vault"
 )
@@ -128,36 +126,20 @@ func recoverSecret(x *exchange, b []byte) ([]byte, int, error) {
 // purgeSecret is PurgeDeletedSecret of the specification.
 func purgeSecret(x *exchange, b []byte) ([]byte, int, error) {
 	x.grant.Expect(http.StatusNoContent)
-	if err := x.secrets().Purge(x.request.Context(), x.target.name); err != nil {
-		return b, 0, err
-	}
-	return b, http.StatusNoContent, nil
+	return b, http.StatusNoContent, x.secrets().Purge(x.request.Context(), x.target.name)
 }
 
 // backUpSecret is BackupSecret of the specification.
 func backUpSecret(x *exchange, b []byte) ([]byte, int, error) {
 	blob, err := x.backups().BackUp(x.request.Context(), x.target.name)
-	if err != nil {
-		return b, 0, err
-	}
-	b = append(b, `{"value":"`...)
-	b = base64.RawURLEncoding.AppendEncode(b, blob)
-	return append(b, `"}`...), http.StatusOK, nil
+	return backup(b, blob, err)
 }
 
 // restoreSecret is RestoreSecret of the specification.
 func restoreSecret(x *exchange, b []byte) ([]byte, int, error) {
-	data, err := x.readBody()
+	blob, err := x.blob()
 	if err != nil {
 		return b, 0, err
-	}
-	text, err := readSecretRestore(data)
-	if err != nil {
-		return b, 0, err
-	}
-	blob, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
-	if err != nil {
-		return b, 0, vault.BackupMalformed
 	}
 	o, err := x.backups().Restore(x.request.Context(), blob)
 	if err != nil {

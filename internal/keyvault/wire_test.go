@@ -235,7 +235,7 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := readSecretSet(data)
 		_, _ = readSecretUpdate(data)
-		_, _ = readSecretRestore(data)
+		_, _ = readRestore(data)
 		if err != nil {
 			return
 		}
