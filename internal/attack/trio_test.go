@@ -163,7 +163,13 @@ func TestLinkedObjects(t *testing.T) {
 	for kind, name := range map[string]string{"certificates": "own", "secrets": "s", "keys": "k"} {
 		backups[kind] = h.want(200, "POST", "/"+kind+"/"+name+"/backup", "").body
 	}
+	must(t, p, "PUT", p.ManagementURL+p.VaultID("abroad")+armAPI, map[string]any{"location": "westeurope", "properties": map[string]any{"tenantId": p.TenantID,
+		"sku": map[string]any{"family": "A", "name": "standard"}, "enableRbacAuthorization": true}})
+	abroad := &hand{t, p, "abroad", p.Token(vaultResource)}
 	for kind, blob := range backups {
+		if a := abroad.want(400, "POST", "/"+kind+"/restore", blob); !strings.Contains(a.body, "Cannot decrypt backup blob") {
+			t.Errorf("a backup of another geography = %s", a.body)
+		}
 		for to := range backups {
 			if want := map[bool]int{true: 200, false: 400}[kind == to]; other.do("POST", "/"+to+"/restore", blob).status != want {
 				t.Errorf("a backup of %s offered to %s is not answered %d", kind, to, want)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -168,6 +169,54 @@ func TestPostpone(t *testing.T) {
 		}
 	}
 	checkIndexes(t, r)
+}
+
+// TestRenewalIsTriedAgain: a renewal that failed is due again after a while;
+// one that somebody cancelled or took away is not.
+func TestRenewalIsTriedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		end  func(c *Certificates) error
+		want bool
+	}{
+		{"failed", func(c *Certificates) error {
+			return only(c.ChangePending(t.Context(), "A", func(p *Pending) error { p.Status = StatusFailed; return nil }))
+		}, true},
+		{"cancelled", func(c *Certificates) error {
+			return only(c.ChangePending(t.Context(), "a", func(p *Pending) error { p.Status = StatusCancelled; return nil }))
+		}, false},
+		{"taken away", func(c *Certificates) error { return only(c.DropPending(t.Context(), "a")) }, false},
+	} {
+		r := newRig()
+		in := someCertificate("1")
+		in.Expires = At(r.Now.AddDate(0, 0, 100).Unix())
+		in.Policy = []byte(`{"issuer":{"name":"i"},"lifetime_actions":[{"trigger":{"days_before_expiry":20},"action":{"action_type":"AutoRenew"}}]}`)
+		_ = must2(r.certificates().Import(t.Context(), "a", in))
+		r.Now = r.Now.AddDate(0, 0, 81)
+		renew := func() bool {
+			t.Helper()
+			_, done, err := r.certificates().RenewIfDue(t.Context(), "a", func(Object) (Pending, error) { return Pending{Request: "r", Key: someKey("2")}, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return done
+		}
+		if !renew() {
+			t.Fatalf("%s: no renewal was due: this tries nothing", tt.what)
+		}
+		if err := tt.end(r.certificates()); err != nil {
+			t.Fatal(err)
+		}
+		checkIndexes(t, r)
+		if renew() {
+			t.Errorf("a renewal that was %s is tried again at once", tt.what)
+		}
+		r.Now = r.Now.Add(renewalPause * time.Second)
+		if got := renew(); got != tt.want {
+			t.Errorf("after a while a renewal that was %s is tried again: %v, want %v", tt.what, got, tt.want)
+		}
+		checkIndexes(t, r)
+	}
 }
 
 func TestRenewIfDue(t *testing.T) {

@@ -53,6 +53,10 @@ type Pending struct {
 	Created, Updated int64
 }
 
+// renewalPause is how long after a renewal that failed the next one is
+// tried, in seconds.
+const renewalPause = 6 * 3600
+
 // maxPending bounds what an issuer and its state may take.
 const maxPending = 512 << 10
 
@@ -279,9 +283,27 @@ func (s *Certificates) ChangePending(ctx context.Context, name string, fn func(*
 		tx.Unchanged(item)
 		s.replacePending(tx, name, &before, &p)
 		made = p
+		if p.Renewal && p.Status == StatusFailed && before.Status == StatusInProgress {
+			return s.renewAgain(ctx, tx, name)
+		}
 		return nil
 	})
 	return made, err
+}
+
+// renewAgain makes a renewal that failed due again after a while: a
+// certificate does not expire because its issuer was down once.
+func (s *Certificates) renewAgain(ctx context.Context, tx *store.Tx, name string) error {
+	c := s.of(kindCertificates)
+	head, o, live, err := c.read(ctx, c.liveKey(fold(name)))
+	if err != nil || !live {
+		return err
+	}
+	old := o
+	o.handled[Renewal], o.retry = 0, s.Now.Unix()+renewalPause
+	tx.Unchanged(head)
+	c.replace(tx, &old, &o)
+	return nil
 }
 
 // DropPending removes the pending operation of a certificate and returns
