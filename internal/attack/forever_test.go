@@ -51,8 +51,19 @@ func TestNothingIsDueForever(t *testing.T) {
 	} {
 		h.want(q.want, q.method, q.path, q.body)
 	}
+	// What is signed is larger than a vault keeps.
+	names := make([]string, 120)
+	for i := range names {
+		names[i] = strings.Repeat(strings.Repeat("a", 60)+".", 3) + fmt.Sprintf("h%d.example.com", i)
+	}
+	h.want(202, "POST", "/certificates/huge/create", encodeJSON(t, map[string]any{"policy": map[string]any{"issuer": map[string]any{"name": "Self"}, "key_props": map[string]any{"kty": "EC"},
+		"x509_props": map[string]any{"subject": "CN=a", "sans": map[string]any{"dns_names": names}}}}))
 	for range 4 {
 		p.Upkeep()
+	}
+	var huge struct{ Status string }
+	if h.into("/certificates/huge/pending", &huge); huge.Status != "failed" {
+		t.Errorf("an operation whose certificate is too large is %s, want it failed", huge.Status)
 	}
 	for kind, most := range map[string]int{"certificates/past": 2, "certificates/busy": 1, "certificates/orphan": 1, "keys/rotated": 2} {
 		ids, _ := h.versionsOf(kind[:strings.IndexByte(kind, '/')], kind[strings.IndexByte(kind, '/')+1:])

@@ -168,11 +168,15 @@ func (d *Desk) sign(ctx context.Context, certs *vault.Certificates, name string,
 }
 
 // completed is complete for an operation that nobody waits for: it fails for
-// good where the name was taken since it was begun, and is not tried forever.
+// good where the name was taken since it was begun or the certificate is too
+// large, and is not tried forever.
 func (d *Desk) completed(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, policy *issuance.Policy,
 	b *issuance.Bundle) (vault.Pending, error) {
 	_, _, err := d.complete(ctx, certs, name, p, policy, b)
+	invalid := new(vault.Invalid)
 	switch {
+	case errors.As(err, &invalid):
+		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeRejected, "The certificate cannot be kept: its "+invalid.Property+" "+invalid.Reason+".")
 	case errors.Is(err, vault.Exists), errors.Is(err, vault.IsDeleted):
 		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeTaken, "The name "+p.Name+" is in use by a key or a secret of its own.")
 	case err != nil:
