@@ -1,18 +1,11 @@
 package attack
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"postern/posterntest"
 )
@@ -62,23 +55,8 @@ func TestRushes(t *testing.T) {
 		ids, _ := h.versionsOf(kind, name)
 		return len(strings.Fields(ids))
 	}
-	authority, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := certified(t, authority, nil)
 	issue := func(name string) string {
-		var pending struct{ CSR []byte }
-		h.into("/certificates/"+name+"/pending", &pending)
-		csr, err := x509.ParseCertificateRequest(pending.CSR)
-		if err != nil {
-			t.Fatal(err)
-		}
-		der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "merged"}, NotBefore: time.Now(), NotAfter: time.Now().Add(24 * time.Hour)}, root, csr.PublicKey, authority)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return encodeJSON(t, map[string]any{"x5c": [][]byte{der, root.Raw}})
+		return encodeJSON(t, map[string]any{"x5c": [][]byte{h.issue(name)}})
 	}
 	for round := range 5 {
 		name := fmt.Sprint("c", round)

@@ -1,15 +1,21 @@
 package attack
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -95,6 +101,46 @@ func TestReusedKeyStaysInside(t *testing.T) {
 	} else if h.want(202, "POST", "/certificates/c/create", `{}`); h.publicKey("c") != second {
 		t.Error("an exportable key was not used again")
 	}
+}
+
+// TestPendingKeyStaysInside: a key that was made not to leave the vault does
+// not leave it because the policy changed before its certificate came.
+func TestPendingKeyStaysInside(t *testing.T) {
+	t.Parallel()
+	p := posterntest.Start(t)
+	p.CreateVault("kv1")
+	h := &hand{t, p, "kv1", p.Token(vaultResource)}
+	for _, exportable := range []bool{false, true} {
+		name := fmt.Sprint("c", exportable)
+		h.want(202, "POST", "/certificates/"+name+"/create", ellipticPolicy("Unknown", exportable, false))
+		h.want(200, "PATCH", "/certificates/"+name+"/policy", `{"key_props":{"exportable":true}}`)
+		h.want(201, "POST", "/certificates/"+name+"/pending/merge", encodeJSON(t, map[string]any{"x5c": [][]byte{h.issue(name)}}))
+		var secret struct{ Value []byte }
+		h.into("/secrets/"+name, &secret)
+		if _, _, _, err := pkcs12.DecodeChain(secret.Value, ""); (err == nil) != exportable {
+			t.Errorf("made with exportable %v, the key is in the secret %v", exportable, err == nil)
+		}
+	}
+}
+
+// issue is a certificate for the request of a pending operation, by an
+// authority of nobody.
+func (h *hand) issue(name string) []byte {
+	h.t.Helper()
+	authority, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	public, err := x509.ParsePKIXPublicKey([]byte(h.publicKey(name)))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(cryptorand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "merged"}, NotBefore: time.Now(), NotAfter: time.Now().Add(24 * time.Hour)},
+		certified(h.t, authority, nil), public, authority)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return der
 }
 
 // TestForeignKeyIsNotUsed: who makes certificates does not come by a key of

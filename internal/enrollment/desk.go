@@ -172,7 +172,7 @@ func (d *Desk) prepare(ctx context.Context, certs *vault.Certificates, name stri
 		return vault.Pending{}, err
 	}
 	p := vault.Pending{Request: certs.NewVersion(), CSR: csr, Key: Content(key, a.Policy), Issuer: parameters, Enabled: a.Enabled, Tags: a.Tags,
-		PreserveCertOrder: a.PreserveCertOrder}
+		PreserveCertOrder: a.PreserveCertOrder, Stays: !a.Policy.Exportable()}
 	if !a.Policy.Merged() {
 		p.Poll = vault.At(certs.Now.Unix())
 	}
@@ -193,14 +193,14 @@ func Imported(b *issuance.Bundle, policy *issuance.Policy, a Application) (vault
 	if err != nil {
 		return vault.CertificateInput{}, err
 	}
-	in, err := input(b, policy, a.PreserveCertOrder)
+	in, err := input(b, policy.ContentType(), policy.Exportable(), a.PreserveCertOrder)
 	in.Key, in.Policy, in.Enabled, in.Tags = Content(key, policy), text, a.Enabled, a.Tags
 	return in, err
 }
 
 // input is the new version that a certificate with its key makes.
-func input(b *issuance.Bundle, policy *issuance.Policy, preserve bool) (vault.CertificateInput, error) {
-	value, contentType, err := b.Secret(policy.ContentType(), policy.Exportable(), preserve)
+func input(b *issuance.Bundle, form string, exportable, preserve bool) (vault.CertificateInput, error) {
+	value, contentType, err := b.Secret(form, exportable, preserve)
 	return vault.CertificateInput{CER: b.Leaf.Raw, SecretValue: value, SecretContentType: contentType, PreserveCertOrder: preserve,
 		NotBefore: vault.At(b.Leaf.NotBefore.Unix()), Expires: vault.At(b.Leaf.NotAfter.Unix())}, err
 }

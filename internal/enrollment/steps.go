@@ -188,7 +188,8 @@ func (d *Desk) completed(ctx context.Context, certs *vault.Certificates, name st
 // complete makes the new version of what was issued, and ends the operation.
 func (d *Desk) complete(ctx context.Context, certs *vault.Certificates, name string, p *vault.Pending, policy *issuance.Policy,
 	b *issuance.Bundle) (vault.Object, vault.CertificateContent, error) {
-	in, err := input(b, policy, p.PreserveCertOrder)
+	// The policy may have changed since the key was made.
+	in, err := input(b, policy.ContentType(), policy.Exportable() && !p.Stays, p.PreserveCertOrder)
 	if err != nil {
 		return vault.Object{}, vault.CertificateContent{}, err
 	}

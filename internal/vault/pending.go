@@ -45,6 +45,8 @@ type Pending struct {
 	// Enabled and Tags are for the version that will be made.
 	Enabled Flag
 	Tags    []Tag
+	// Stays is true for a key that was made not to leave the vault.
+	Stays bool
 	// Renewal is true when the policy asked for the operation.
 	Renewal bool
 	// Poll is when the issuer is to be asked next; not known for one that
