@@ -23,11 +23,19 @@ type party struct {
 	moved *trial
 }
 
-// parties are a class alone, and with each whom it can take over.
+// parties are a class alone, with each whom it can take over, and with each
+// two of them.
 func (y *asking) parties(c *class) []party {
 	list := []party{{class: c}}
 	for i := range c.taken {
 		list = append(list, party{class: c, taken: &c.taken[i]})
+	}
+	for i := range c.taken {
+		for k := range c.taken[:i] {
+			if len(c.taken) <= maxPairs {
+				list = append(list, party{class: c, taken: c.taken[k].with(&c.taken[i])})
+			}
+		}
 	}
 	if !y.movable() {
 		return list

@@ -76,29 +76,23 @@ func (y *asking) itself(parties []party) []Path {
 	p := &parties[0].class.principals[0]
 	own := y.lets(parties, Itself, p, nil)
 	for _, each := range parties {
-		if each.taken == nil {
+		if each.taken == nil || each.taken.pair[0] != nil {
 			continue
 		}
 		as := each.taken.as
-		var network []Path
+		var permission, network []Path
 		for _, other := range parties {
-			if other.moved == each.moved {
-				network = append(network, y.opens(other, as)...)
-			}
-		}
-		for _, o := range y.joined(Itself, y.permission(each, Itself, as), network) {
-			o.As = as
-			own = append(own, o.before(each.taken))
-		}
-		for _, other := range parties {
-			if len(parties) > maxPairs || other.taken == nil || other.taken == each.taken || each.moved != nil || other.moved != nil {
+			if other.moved != each.moved {
 				continue
 			}
-			both := party{class: each.class, taken: each.taken.with(other.taken)}
-			for _, o := range y.joined(Itself, y.permission(both, Itself, as), network) {
-				o.As = as
-				own = append(own, o.before(both.taken))
+			network = append(network, y.opens(other, as)...)
+			if other.taken == each.taken || other.taken != nil && slices.Contains(other.taken.pair[:], each.taken) {
+				permission = append(permission, y.permission(other, Itself, as)...)
 			}
+		}
+		for _, o := range y.joined(Itself, permission, network) {
+			o.As = as
+			own = append(own, o.before(each.taken))
 		}
 	}
 	if y.question.Operation == access.SecretGet {
@@ -157,6 +151,7 @@ func (y *asking) opening(parties []party, reader *Principal, reached Origins) []
 
 // joined puts together what opens the two gates.
 func (y *asking) joined(r Reader, permission, network []Path) []Path {
+	permission, network = smallest(slices.Clone(permission)), smallest(slices.Clone(network))
 	list := make([]Path, 0, len(permission)*len(network))
 	for i := range permission {
 		for k := range network {

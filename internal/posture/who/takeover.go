@@ -47,19 +47,20 @@ type taken struct {
 	actors []*Principal
 	held   []*assigned
 	bit    uint64
+	pair   [2]*taken // who it is, when it is two
 }
 
-// maxTaken bounds who is looked at for one principal, and maxPairs up to how
-// many are looked at by twos.
+// maxTaken bounds who is looked at for one principal, and maxPairs of how
+// many each two are looked at.
 const (
 	maxTaken = 31
-	maxPairs = 8
+	maxPairs = 6
 )
 
-// with is t and another one together; it is t that reads.
+// with is two of them together.
 func (t *taken) with(other *taken) *taken {
 	return &taken{chain: together(t.chain, other.chain), as: t.as, actors: slices.Concat(t.actors, other.actors), held: slices.Concat(t.held, other.held),
-		bit: t.bit | other.bit}
+		bit: t.bit | other.bit, pair: [2]*taken{t, other}}
 }
 
 // takings reads the identities of a resource.
