@@ -536,6 +536,12 @@ func TestInTurn(t *testing.T) {
 	if _, err := d.Open(ctx, "x", "", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("Open for a client that is gone = %v, want %v", err, context.Canceled)
 	}
+	if _, err := d.ImportKey(ctx, keyring.JWK{Type: keyring.RSA, N: []byte{1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("ImportKey without primes for a client that is gone = %v, want %v", err, context.Canceled)
+	}
+	if _, err := d.ImportKey(ctx, keyring.JWK{Type: keyring.RSA, N: []byte{1}, P: []byte{1}}); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("ImportKey with primes = %v, want it refused at once", err)
+	}
 	if _, err := d.NewKey(ctx, keyring.Spec{Type: keyring.EC, Curve: keyring.P384}); err != nil {
 		t.Errorf("NewKey on a curve = %v", err)
 	}

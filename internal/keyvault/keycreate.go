@@ -91,7 +91,7 @@ func importKey(x *exchange, b []byte) ([]byte, int, error) {
 	if err := x.checkKey(want); err != nil {
 		return b, 0, err
 	}
-	k, err := keyring.Import(in.key)
+	k, err := x.Desk.ImportKey(x.request.Context(), in.key)
 	if err != nil {
 		return b, 0, material(err)
 	}
