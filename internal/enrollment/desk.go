@@ -20,6 +20,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"postern/internal/issuance"
@@ -78,6 +79,8 @@ type Desk struct {
 	providers map[string]Provider
 	// slots bounds how much work is done at a time that keeps a processor busy.
 	slots chan struct{}
+	// asking has the operations whose provider is being asked.
+	asking sync.Map
 }
 
 // New makes a Desk. Random is crypto/rand when nil; the providers are by

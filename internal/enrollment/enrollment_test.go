@@ -462,6 +462,48 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// busy is a provider whose answer takes its time.
+type busy struct {
+	entered, answer chan struct{}
+	polls           int
+}
+
+func (b *busy) Begin(acme.Account, []byte) ([]byte, error) { return []byte("begun"), nil }
+func (b *busy) Poll(context.Context, []byte, []byte) ([]byte, [][]byte, error) {
+	b.polls++
+	b.entered <- struct{}{}
+	<-b.answer
+	return []byte("ordered"), nil, nil
+}
+func (b *busy) Forget([]byte) {}
+
+// TestOneAsks: while a provider is being asked, whoever polls learns that it
+// is not done yet, and asks nobody.
+func TestOneAsks(t *testing.T) {
+	r, b := newRig(), &busy{entered: make(chan struct{}), answer: make(chan struct{})}
+	r.Desk = New(nil, map[string]Provider{"busy": b})
+	r.issuer(t, "ca", "busy", true)
+	r.create(t, "c", "ca", "")
+	certs := r.certs() // what the first one works with is its own
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if p, err := r.Advance(t.Context(), certs, "c"); err != nil || string(p.Extra) != "ordered" {
+			t.Errorf("Advance of the one who asks = %s, %v", p.Extra, err)
+		}
+	})
+	<-b.entered
+	for range 5 {
+		if p, err := r.Advance(t.Context(), r.certs(), "c"); err != nil || p.Status != vault.StatusInProgress || string(p.Extra) != "begun" {
+			t.Errorf("meanwhile Advance = %s with %s, %v, want it in progress as it was", p.Status, p.Extra, err)
+		}
+	}
+	close(b.answer)
+	wg.Wait()
+	if b.polls != 1 {
+		t.Errorf("the provider was asked %d times, want once", b.polls)
+	}
+}
+
 // TestTaken: an operation whose name was taken by a key of its own fails for
 // good, and the key is in no request and no certificate.
 func TestTaken(t *testing.T) {

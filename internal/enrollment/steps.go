@@ -179,6 +179,7 @@ func (d *Desk) completed(ctx context.Context, certs *vault.Certificates, name st
 		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeRejected, "The certificate cannot be kept: its "+invalid.Property+" "+invalid.Reason+".")
 	case errors.Is(err, vault.Exists), errors.Is(err, vault.IsDeleted):
 		return d.end(ctx, certs, name, p, vault.StatusFailed, CodeTaken, "The name "+p.Name+" is in use by a key or a secret of its own.")
+	case errors.Is(err, vault.NoPending): // somebody was faster
 	case err != nil:
 		return *p, err
 	}
@@ -212,6 +213,17 @@ func (d *Desk) ask(ctx context.Context, certs *vault.Certificates, name string, 
 			", which this server cannot ask for certificates.")
 	case p.Poll.Known && p.Poll.Unix > certs.Now.Unix():
 		return *p, nil
+	}
+	// However many poll at once, the provider is asked by one of them.
+	if _, busy := d.asking.LoadOrStore(p.Request, true); busy {
+		return *p, nil
+	}
+	defer d.asking.Delete(p.Request)
+	switch now, err := certs.Pending(ctx, name); {
+	case err != nil:
+		return *p, err
+	case now.Request != p.Request || now.Status != vault.StatusInProgress || now.Poll != p.Poll || string(now.Extra) != string(p.Extra):
+		return now, nil
 	}
 	// A client that goes away must not take what was reached with it.
 	ctx = context.WithoutCancel(ctx)
