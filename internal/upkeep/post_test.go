@@ -43,9 +43,9 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestSilentHook: however much waits for a webhook that does not answer, the
-// others are told of everything, and a second time of nothing.
-func TestSilentHook(t *testing.T) {
+// house is a controller of vaults over a store in memory.
+func house(t *testing.T, now func() time.Time, vaults ...string) (*admission.Controller, *estate.Snapshot) {
+	t.Helper()
 	dir := t.TempDir()
 	root, err := seal.Create(dir, rand.Reader)
 	if err != nil {
@@ -56,13 +56,70 @@ func TestSilentHook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close()
-	snapshot, _ := estate.New([]*estate.Resource{{ID: "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/kv1", Type: estate.TypeVault, Name: "kv1", UID: "u", Location: "eastus",
-		Body: json.RawMessage(`{"properties":{}}`)}}, estate.Options{})
-	v, ok := snapshot.Vault("kv1")
-	if !ok {
-		t.Fatal("no vault")
+	t.Cleanup(func() { _ = j.Close() })
+	var resources []*estate.Resource
+	for _, name := range vaults {
+		resources = append(resources, &estate.Resource{ID: "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/" + name, Type: estate.TypeVault, Name: name, UID: name, Location: "eastus",
+			Body: json.RawMessage(`{"properties":{}}`)})
 	}
+	snapshot, _ := estate.New(resources, estate.Options{})
+	if len(snapshot.Vaults()) != len(vaults) {
+		t.Fatal("not all vaults are there")
+	}
+	return &admission.Controller{Store: st, Root: root, Journal: j, Now: now}, snapshot
+}
+
+// secretsOf are the secrets of a vault.
+func secretsOf(c *admission.Controller, v *estate.Vault, now time.Time) *vault.Secrets {
+	g := c.Maintain(v, "SecretSet")
+	return &vault.Secrets{Terms: g.Terms(), Space: g, Key: g.Key(), Now: now, NewVersion: func() string {
+		var b [16]byte
+		_, _ = rand.Read(b[:]) // never fails
+		return fmt.Sprintf("%x", b)
+	}}
+}
+
+// TestShare: a vault with much to do does not keep the others waiting; what
+// it could not do is done by the passes that follow.
+func TestShare(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	now := func() time.Time { at = at.Add(time.Second); return at } // every look takes its time
+	c, snapshot := house(t, now, "busy", "other")
+	left := func(name string) int {
+		t.Helper()
+		v, _ := snapshot.Vault(name)
+		due, err := vault.Due(t.Context(), c.Maintain(v, "Look"), time.Unix(2_000_000_000, 0), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(due)
+	}
+	for name, n := range map[string]int{"busy": 40, "other": 1} {
+		v, _ := snapshot.Vault(name)
+		for i := range n {
+			if _, err := secretsOf(c, v, at).Set(t.Context(), fmt.Sprint("s", i), vault.SecretInput{Value: "v", Expires: vault.At(at.Unix())}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	k := &Keeper{Snapshot: func() *estate.Snapshot { return snapshot }, Admission: c, Names: names.New("postern.localhost", 8443), Now: now, Log: slog.New(slog.DiscardHandler)}
+	k.Pass(t.Context())
+	if busy, other := left("busy"), left("other"); busy == 0 || busy == 40 || other != 0 {
+		t.Errorf("after a pass %d and %d are left, want some of the vault with 40 and none of the other", busy, other)
+	}
+	for range 40 {
+		k.Pass(t.Context())
+	}
+	if busy := left("busy"); busy != 0 {
+		t.Errorf("after many passes %d are left, want none", busy)
+	}
+}
+
+// TestSilentHook: however much waits for a webhook that does not answer, the
+// others are told of everything, and a second time of nothing.
+func TestSilentHook(t *testing.T) {
+	c, snapshot := house(t, time.Now, "kv1")
+	v, _ := snapshot.Vault("kv1")
 	var told []string
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var events []struct {
@@ -89,18 +146,14 @@ func TestSilentHook(t *testing.T) {
 		}
 		defer h.Close()
 	}
-	c := &admission.Controller{Store: st, Root: root, Journal: j, Now: time.Now}
 	k := &Keeper{Snapshot: func() *estate.Snapshot { return snapshot }, Admission: c, Hooks: hooks, Names: names.New("postern.localhost", 8443), Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	c.Events = k.Wanted
 	k.opened.Do(k.open)
 	k.page = 2
-	ids := 0
 	var want []string
 	for i := range 7 {
-		g := c.Maintain(v, "SecretSet")
-		s := vault.Secrets{Terms: g.Terms(), Space: g, Key: g.Key(), Now: time.Now(), NewVersion: func() string { ids++; return fmt.Sprintf("%032x", ids) }}
 		name := fmt.Sprint("s", i)
-		if _, err := s.Set(t.Context(), name, vault.SecretInput{Value: "v"}); err != nil {
+		if _, err := secretsOf(c, v, time.Now()).Set(t.Context(), name, vault.SecretInput{Value: "v"}); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, name)

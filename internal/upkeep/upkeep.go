@@ -26,10 +26,12 @@ import (
 )
 
 // How often is looked for what is due, how much of a vault is done in one
-// pass, and how long after a failure it is tried again.
+// pass and for how long, so that others have their turn, and how long after a
+// failure it is tried again.
 const (
 	Every  = time.Minute
 	batch  = 1000
+	share  = Every / 2
 	putOff = 10 * time.Minute
 )
 
@@ -186,9 +188,10 @@ func (k *Keeper) act(ctx context.Context, v *estate.Vault) error {
 	if err != nil {
 		return err
 	}
+	begun := k.Now()
 	for _, d := range list {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if ctx.Err() != nil || k.Now().Sub(begun) > share {
+			return ctx.Err() // the next pass goes on
 		}
 		_, moments, err := u.Moments(ctx, d)
 		for _, m := range moments {
