@@ -205,6 +205,13 @@ func TestLinkedObjects(t *testing.T) {
 	} {
 		h.want(tt.want, tt.method, tt.path, tt.body)
 	}
+	secret, manager := p.ManagementURL+p.VaultID("kv1")+"/secrets/own"+armAPI, p.Token(p.ManagementURL)
+	for method, body := range map[string]string{"PUT": `{"properties":{"value":"x"}}`, "PATCH": `{"properties":{"attributes":{"enabled":false}}}`} {
+		if a := send(t, p.Client(), request{method: method, url: secret, token: manager, body: body}); a.status != 403 {
+			t.Errorf("%s of a certificate's secret by the resource manager = %d %s, want 403", method, a.status, a.body)
+		}
+	}
+	h.whole("own")
 	backups := map[string]string{}
 	for kind, name := range map[string]string{"certificates": "own", "secrets": "s", "keys": "k"} {
 		backups[kind] = h.want(200, "POST", "/"+kind+"/"+name+"/backup", "").body

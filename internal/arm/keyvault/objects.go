@@ -58,6 +58,8 @@ func objectFault(name string, err error) error {
 	case errors.Is(err, vault.IsDeleted):
 		return fault.New(http.StatusConflict, "Conflict", "Secret %s is currently in a deleted but recoverable state, and its name cannot be"+
 			" reused; in this state, the secret can only be recovered or purged.", name)
+	case errors.Is(err, vault.Managed):
+		return fault.New(http.StatusForbidden, "Forbidden", `Operation "set" is not allowed as this object's lifetime is managed by Key Vault.`)
 	case errors.Is(err, vault.Contended):
 		return fault.New(http.StatusConflict, "Conflict", "Secret %s is being changed by others; retry later.", name)
 	}
