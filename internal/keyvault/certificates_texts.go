@@ -82,7 +82,7 @@ func (x *exchange) certificateFault(err error) *fault.Error {
 	}
 	operation := x.target.route.Operation
 	switch {
-	case errors.Is(err, vault.Exists) && (operation == access.CertificateCreate || operation == access.CertificateImport):
+	case errors.Is(err, vault.Exists) && (operation == access.CertificateCreate || operation == access.CertificateImport || operation == access.CertificatePendingMerge):
 		return fault.New(http.StatusConflict, codeConflict, textNameInUse, x.target.name)
 	case errors.Is(err, vault.NoPending):
 		return noPending(x.target.name)
