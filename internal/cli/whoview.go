@@ -57,6 +57,13 @@ func (x whoView) text(out io.Writer) error {
 			}
 		}
 	}
+	for _, s := range x.Served {
+		none = false
+		fmt.Fprintf(&b, "  %s\n", s.Service)
+		field(&b, "right", s.Flag+", without an entry")
+		field(&b, "from", "its own compute, for whoever may have it work")
+		field(&b, "ended by", s.Flag+" set to false")
+	}
 	if none {
 		b.WriteString("  nobody\n")
 	}
@@ -124,14 +131,18 @@ func (x whoView) people(b *strings.Builder, f *who.Finding) {
 	}
 }
 
+// field prints one thing that is said of somebody.
+func field(b *strings.Builder, what, text string) {
+	fmt.Fprintf(b, "      %-10s  %s\n", what, report.Printable(text))
+}
+
 func (x whoView) now(b *strings.Builder, f *who.Finding, p *who.Path) {
-	line := func(what, text string) { fmt.Fprintf(b, "      %-10s  %s\n", what, report.Printable(text)) }
-	line("right", strings.Replace(x.Right(&f.Principals[0], p, x.question), x.Vault.Resource.ID, "the vault", 1))
+	field(b, "right", strings.Replace(x.Right(&f.Principals[0], p, x.question), x.Vault.Resource.ID, "the vault", 1))
 	if p.Object != "" {
-		line("object", p.Object)
+		field(b, "object", p.Object)
 	}
-	line("from", p.Origins.String())
-	line("ended by", p.Guard())
+	field(b, "from", p.Origins.String())
+	field(b, "ended by", p.Guard())
 }
 
 // way is paths that differ only in what opens the network: the steps that
@@ -263,8 +274,13 @@ type (
 		Operation  string           `json:"operation"`
 		Object     string           `json:"object,omitempty"`
 		Findings   []jsonWhoFinding `json:"findings"`
+		Services   []jsonServed     `json:"services,omitempty"`
 		Unexpected []jsonPrincipal  `json:"unexpected,omitempty"`
 		Notes      []string         `json:"notes"`
+	}
+	jsonServed struct {
+		Service string `json:"service"`
+		Flag    string `json:"flag"`
 	}
 	jsonWhoFinding struct {
 		Principals []jsonPrincipal `json:"principals"`
@@ -323,6 +339,9 @@ func jsonStep(s *who.Step) jsonWhoStep {
 func (x whoView) json(out io.Writer) error {
 	j := jsonWho{Vault: x.Vault.Resource.Name, Operation: x.question.Operation.String(), Object: x.question.Object,
 		Findings: []jsonWhoFinding{}, Notes: nonNil(x.notes)}
+	for _, s := range x.Served {
+		j.Services = append(j.Services, jsonServed{s.Service, s.Flag})
+	}
 	for i := range x.Findings {
 		f := &x.Findings[i]
 		finding := jsonWhoFinding{Principals: jsonPeople(f.Principals), Now: f.Now()}

@@ -147,6 +147,21 @@ func posing(c access.Caller, s *access.TrustedService) access.Caller {
 	return c
 }
 
+// served asks for each flag of the vault whether its service comes through
+// all gates.
+func (x *search) served(v *estate.Vault) []Served {
+	var list []Served
+	for i := range v.Rules.Enabled {
+		e := &v.Rules.Enabled[i]
+		r := access.Request{Operation: x.question.Operation, Object: x.question.Object, Origin: access.Origin{Path: access.PathPublic, Service: e.Service.Name},
+			Caller: posing(access.Caller{Token: access.TokenValid, Tenant: v.Rules.Tenant}, &e.Service)}
+		if d := access.Explain(v.Rules, &r).Decision; d.Allowed() {
+			list = append(list, Served{e.Flag, e.Service.Name})
+		}
+	}
+	return list
+}
+
 // permitted asks the gates of identity and permission, and names an object
 // for which they pass.
 func (x *search) permitted(rules *access.Rules, p *Principal, objects []string) (string, bool) {

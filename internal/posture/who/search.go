@@ -203,7 +203,7 @@ var (
 
 // vault answers for one vault.
 func (x *search) vault(v *estate.Vault) *Answer {
-	a := &Answer{Vault: v}
+	a := &Answer{Vault: v, Served: x.served(v)}
 	y := &asking{search: x, vault: v, network: shapeOf(v), starts: map[party]*trial{}, local: map[local][]Path{}}
 	classes := x.classes(v)
 	for _, c := range classes {

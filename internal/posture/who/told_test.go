@@ -1,6 +1,7 @@
 package who
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"postern/access"
 	"postern/internal/estate"
 	"postern/internal/roles"
+	"postern/internal/trusted"
 )
 
 // guidOf is the GUID of a built-in role.
@@ -126,6 +128,47 @@ func TestTold(t *testing.T) {
 		}
 		if !slices.Contains(got, row.want) {
 			t.Errorf("%s: paths %q, want %q among them", row.name, got, row.want)
+		}
+	}
+}
+
+// TestServed: the services that flags let in are told, where they come
+// through the other gates, too, and for what is theirs.
+func TestServed(t *testing.T) {
+	options := rigOptions()
+	options.Trusted, _ = trusted.List("azure")
+	const flags = `"enabledForDeployment":true,"enabledForDiskEncryption":true,"enabledForTemplateDeployment":false`
+	for _, tt := range []struct {
+		name, properties string
+		operation        access.Operation
+		want             string
+	}{
+		{"open", flags, access.SecretGet, "enabledForDeployment enabledForDiskEncryption"},
+		{"open, to write", flags, access.SecretSet, "enabledForDiskEncryption"},
+		{"open, to delete", flags, access.SecretDelete, ""},
+		{"shut", flags + `,"networkAcls":{"defaultAction":"Deny","bypass":"AzureServices"}`, access.SecretGet, "enabledForDeployment enabledForDiskEncryption"},
+		{"shut, no bypass", flags + `,"networkAcls":{"defaultAction":"Deny","bypass":"None"}`, access.SecretGet, ""},
+		{"no flags", `"sku":{}`, access.SecretGet, ""},
+	} {
+		var properties map[string]any
+		if err := json.Unmarshal([]byte("{"+tt.properties+"}"), &properties); err != nil {
+			t.Fatal(err)
+		}
+		properties["tenantId"] = home
+		s, problems := estate.New([]*estate.Resource{resource(vaultID, estate.TypeVault, map[string]any{"properties": properties})}, options)
+		if len(problems) > 0 {
+			t.Fatalf("%s: estate.New = %v", tt.name, problems)
+		}
+		answer, err := Ask(s, "main", Question{Operation: tt.operation, Object: "db"}, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range answer.Served {
+			got = append(got, s.Flag)
+		}
+		if text := strings.Join(got, " "); text != tt.want {
+			t.Errorf("%s: served by %q, want %q", tt.name, text, tt.want)
 		}
 	}
 }

@@ -201,6 +201,16 @@ func (p *Path) Through() *Principal {
 type Answer struct {
 	Vault    *estate.Vault
 	Findings []Finding
+	// Served are the platform's services that flags of the vault let in.
+	Served []Served
+}
+
+// Served is a service of the platform that reaches the objects without an
+// entry, because a flag of the vault is set: from its own compute, as itself,
+// for whoever may have it work.
+type Served struct {
+	// Flag is the property: "enabledForDeployment".
+	Flag, Service string
 }
 
 // ErrNoVault is returned when the vault is not in the estate.
