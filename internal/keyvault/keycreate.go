@@ -55,16 +55,21 @@ func createKey(x *exchange, b []byte) ([]byte, int, error) {
 
 // makeKey makes a key pair when the budgets allow it and it is its turn.
 func (x *exchange) makeKey(kty string) keysmith.Maker {
-	cost := throttle.CreateKey
-	if keysmith.InHardware(kty) {
-		cost = throttle.CreateInHSM
-	}
 	return func(ctx context.Context, spec keyring.Spec) (*keyring.Key, error) {
-		if err := x.spend(cost); err != nil {
+		if err := x.spend(creation(kty)); err != nil {
 			return nil, err
 		}
 		return x.Desk.NewKey(ctx, spec)
 	}
+}
+
+// creation is what the making of a key takes of the budgets, and its release
+// (documentation: service-limits).
+func creation(kty string) throttle.Cost {
+	if keysmith.InHardware(kty) {
+		return throttle.CreateInHSM
+	}
+	return throttle.CreateKey
 }
 
 // importKey is ImportKey of the specification.

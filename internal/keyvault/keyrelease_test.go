@@ -25,6 +25,7 @@ import (
 	"postern/internal/entra"
 	"postern/internal/pki"
 	"postern/internal/store/memory"
+	"postern/internal/throttle"
 )
 
 // attester is an authority that attests environments, with the environment's
@@ -109,6 +110,11 @@ func TestRelease(t *testing.T) {
 	if !strings.Contains(made.body, `"exportable":true,"hsmPlatform":"2"},"release_policy":{"contentType":"application/json; charset=utf-8","data":"`) || !strings.HasSuffix(made.body, `","immutable":true}}`) {
 		t.Errorf("create = %s", made.body)
 	}
+	release := `{"target":"` + a.token(a.key, "a", nil) + `"}`
+	r.deps.Admission.SetBudget(throttle.New(throttle.Profile{Vault: int64(throttle.CreateInHSM), Weighted: true}, nil, r.deps.Now))
+	r.premium("POST", "/keys/k/release", release).want(t, 200)
+	r.premium("POST", "/keys/k/release", release).want(t, 429) // it costs what a creation does
+	r.deps.Admission.SetBudget(nil)
 	digest := sha256.Sum256([]byte("hello"))
 	long := append(digest[:], digest[:16]...)
 	signature := must(base64.RawURLEncoding.DecodeString(r.premium("POST", "/keys/k/sign", `{"alg":"ES384","value":"`+base64.RawURLEncoding.EncodeToString(long)+`"}`).value(t)))
