@@ -104,10 +104,32 @@ func (w way) behind(text []byte) way {
 	}
 }
 
-// caller asks over a connection of its own, which it keeps.
+// caller asks over a connection of its own, which it keeps. dials counts its
+// connections, lost those that the other side ended or announced to end.
 type caller struct {
-	http  *http.Client
-	dials atomic.Int64
+	http        *http.Client
+	dials, lost atomic.Int64
+}
+
+// kept is a connection that tells whether it was the other side that ended it:
+// a client gives one up by itself when its machine stalls.
+type kept struct {
+	net.Conn
+	closed atomic.Bool
+	lost   *atomic.Int64
+}
+
+func (k *kept) Read(b []byte) (int, error) {
+	n, err := k.Conn.Read(b)
+	if err != nil && !k.closed.Load() {
+		k.lost.Add(1)
+	}
+	return n, err
+}
+
+func (k *kept) Close() error {
+	k.closed.Store(true)
+	return k.Conn.Close()
 }
 
 // newCaller is one that comes by a way and shows a certificate; nil is none.
@@ -116,8 +138,12 @@ func newCaller(t testing.TB, p *posterntest.Postern, w way, certificate *tls.Cer
 	transport := c.http.Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = false
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := w(ctx)
+		if err != nil {
+			return nil, err
+		}
 		c.dials.Add(1)
-		return w(ctx)
+		return &kept{Conn: conn, lost: &c.lost}, nil
 	}
 	if certificate != nil {
 		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
@@ -151,6 +177,9 @@ func (c *caller) ask(method, url, token string, header http.Header) (answer, err
 		return answer{}, err
 	}
 	defer got.Body.Close()
+	if got.Close {
+		c.lost.Add(1)
+	}
 	text, err := io.ReadAll(got.Body)
 	if err != nil {
 		return answer{}, err
