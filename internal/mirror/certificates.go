@@ -11,32 +11,15 @@ import (
 
 // certificates copies certificates with their keys, where those may leave,
 // and their policies.
-type certificates struct {
-	*run
-	from, to clients
-}
+type certificates struct{ pair }
 
 func (s *certificates) list(ctx context.Context, from bool) ([]item, error) {
-	client := s.to.certificates
-	if from {
-		client = s.from.certificates
-	}
-	var list roll
-	for pager := client.NewListCertificatePropertiesPager(nil); pager.More(); {
-		page, err := pager.NextPage(ctx)
-		if err == nil {
-			err = list.turn()
-		}
-		if err != nil {
-			return nil, err
-		}
+	return roll(ctx, s.of(from).certificates.NewListCertificatePropertiesPager(nil), func(page azcertificates.ListCertificatePropertiesResponse) (list []entry) {
 		for _, p := range page.Value {
-			if err := list.add(p.ID.Name(), p.Attributes.Updated, p.Attributes.Enabled, nil); err != nil {
-				return nil, err
-			}
+			list = append(list, entry{p.ID.Name(), p.Attributes.Updated, p.Attributes.Enabled, nil})
 		}
-	}
-	return list.items, nil
+		return list
+	})
 }
 
 func (s *certificates) settle(ctx context.Context, from item, to *item) (Action, string, error) {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
 // A vault is trusted with its own objects and with nothing else: where it
@@ -81,27 +84,32 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// roll is a list on its way in.
-type roll struct {
-	pages int
-	items []item
+// entry is what the lists of all kinds say of an object.
+type entry struct {
+	name             string
+	updated          *time.Time
+	enabled, managed *bool
 }
 
-// turn counts a page.
-func (l *roll) turn() error {
-	if l.pages++; l.pages > maxPages {
-		return errors.New("the list does not end")
+// roll reads a list to its end; of takes the entries out of a page.
+func roll[P any](ctx context.Context, pager *azruntime.Pager[P], of func(P) []entry) ([]item, error) {
+	var items []item
+	for pages := 0; pager.More(); pages++ {
+		if pages == maxPages {
+			return nil, errors.New("the list does not end")
+		}
+		page, err := pager.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range of(page) {
+			if !validName(e.name) {
+				return nil, fmt.Errorf("the list has an object whose name is none, %.150q", e.name)
+			}
+			items = append(items, item{e.name, deref(e.updated), deref(e.enabled), deref(e.managed)})
+		}
 	}
-	return nil
-}
-
-// add adds an object whose name can be one.
-func (l *roll) add(name string, updated *time.Time, enabled, managed *bool) error {
-	if !validName(name) {
-		return fmt.Errorf("the list has an object whose name is none, %.150q", name)
-	}
-	l.items = append(l.items, item{name, deref(updated), deref(enabled), deref(managed)})
-	return nil
+	return items, nil
 }
 
 // validName reports whether an object can have the name.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
 // bearer is a credential whose token must not get into other hands.
@@ -149,9 +150,17 @@ func TestBounds(t *testing.T) {
 	if n, err := io.Copy(io.Discard, b); n != 60 || err == nil {
 		t.Errorf("reading a long answer = %d, %v, want its beginning and an error", n, err)
 	}
-	l := roll{pages: maxPages - 1}
-	if first, second := l.turn(), l.turn(); first != nil || second == nil {
-		t.Errorf("the last page = %v, the one after it = %v, want an error for that alone", first, second)
+	for _, tt := range []struct {
+		pages int
+		ok    bool
+	}{{1, true}, {maxPages, true}, {maxPages + 1, false}} {
+		read := 0
+		pager := runtime.NewPager(runtime.PagingHandler[int]{More: func(n int) bool { return n < tt.pages },
+			Fetcher: func(context.Context, *int) (int, error) { read++; return read, nil }})
+		_, err := roll(t.Context(), pager, func(int) []entry { return nil })
+		if (err == nil) != tt.ok || read > maxPages {
+			t.Errorf("a list of %d pages: %d read, %v, want ok %v", tt.pages, read, err, tt.ok)
+		}
 	}
 	own := errors.New("own")
 	if err := understood(func() error { return own }); err != own {

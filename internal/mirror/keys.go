@@ -10,32 +10,15 @@ import (
 )
 
 // keys copies keys as backups.
-type keys struct {
-	*run
-	from, to clients
-}
+type keys struct{ pair }
 
 func (s *keys) list(ctx context.Context, from bool) ([]item, error) {
-	client := s.to.keys
-	if from {
-		client = s.from.keys
-	}
-	var list roll
-	for pager := client.NewListKeyPropertiesPager(nil); pager.More(); {
-		page, err := pager.NextPage(ctx)
-		if err == nil {
-			err = list.turn()
-		}
-		if err != nil {
-			return nil, err
-		}
+	return roll(ctx, s.of(from).keys.NewListKeyPropertiesPager(nil), func(page azkeys.ListKeyPropertiesResponse) (list []entry) {
 		for _, p := range page.Value {
-			if err := list.add(p.KID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed); err != nil {
-				return nil, err
-			}
+			list = append(list, entry{p.KID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed})
 		}
-	}
-	return list.items, nil
+		return list
+	})
 }
 
 func (s *keys) settle(ctx context.Context, from item, to *item) (Action, string, error) {

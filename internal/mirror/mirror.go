@@ -171,9 +171,8 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	copiers := map[Kind]copier{
-		Certificates: &certificates{r, from, to}, Secrets: &secrets{r, from, to}, Keys: &keys{r, from, to},
-	}
+	both := pair{r, from, to}
+	copiers := map[Kind]copier{Certificates: &certificates{both}, Secrets: &secrets{both}, Keys: &keys{both}}
 	for _, k := range Kinds() {
 		if !slices.Contains(r.Kinds, k) {
 			continue
@@ -190,6 +189,20 @@ type clients struct {
 	secrets      *azsecrets.Client
 	keys         *azkeys.Client
 	certificates *azcertificates.Client
+}
+
+// pair is the two vaults of a run.
+type pair struct {
+	*run
+	from, to clients
+}
+
+// of is the clients of the first vault or of the second.
+func (p *pair) of(from bool) *clients {
+	if from {
+		return &p.from
+	}
+	return &p.to
 }
 
 func (r *run) clients() (from, to clients, err error) {

@@ -8,32 +8,15 @@ import (
 )
 
 // secrets copies secrets by their values.
-type secrets struct {
-	*run
-	from, to clients
-}
+type secrets struct{ pair }
 
 func (s *secrets) list(ctx context.Context, from bool) ([]item, error) {
-	client := s.to.secrets
-	if from {
-		client = s.from.secrets
-	}
-	var list roll
-	for pager := client.NewListSecretPropertiesPager(nil); pager.More(); {
-		page, err := pager.NextPage(ctx)
-		if err == nil {
-			err = list.turn()
-		}
-		if err != nil {
-			return nil, err
-		}
+	return roll(ctx, s.of(from).secrets.NewListSecretPropertiesPager(nil), func(page azsecrets.ListSecretPropertiesResponse) (list []entry) {
 		for _, p := range page.Value {
-			if err := list.add(p.ID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed); err != nil {
-				return nil, err
-			}
+			list = append(list, entry{p.ID.Name(), p.Attributes.Updated, p.Attributes.Enabled, p.Managed})
 		}
-	}
-	return list.items, nil
+		return list
+	})
 }
 
 func (s *secrets) settle(ctx context.Context, from item, to *item) (Action, string, error) {
