@@ -93,6 +93,9 @@ func (p *Properties) RetentionDays() int {
 	return *p.SoftDeleteRetentionInDays
 }
 
+// Premium tells whether the vault can have keys of the types in hardware.
+func (p *Properties) Premium() bool { return strings.EqualFold(p.SKU.Name, "premium") }
+
 // PurgeProtected tells whether nothing can be purged before its time.
 func (p *Properties) PurgeProtected() bool {
 	return p.EnablePurgeProtection != nil && *p.EnablePurgeProtection

@@ -16,6 +16,7 @@ import (
 
 	"postern/internal/keyring"
 	"postern/internal/keyring/release"
+	"postern/internal/throttle"
 	"postern/internal/vault"
 )
 
@@ -154,7 +155,7 @@ func (r *Request) Check(ctx context.Context, keys *vault.Keys, name string, prem
 		return err
 	case latest.Exportable != r.Exportable:
 		return Changed
-	case Fixed(latest.Release, r.Release):
+	case latest.Release.Fixed(r.Release):
 		return Immutable
 	}
 	return nil
@@ -173,13 +174,13 @@ func CheckRelease(p *vault.ReleasePolicy) error {
 	return err
 }
 
-// Fixed reports whether a release policy must not be replaced by another
-// one; nil is none.
-func Fixed(old, next *vault.ReleasePolicy) bool {
-	if old == nil || next == nil || !old.Immutable {
-		return false
+// Cost is what the making of a key takes of the budgets, and its release
+// (documentation: service-limits).
+func Cost(kty string) throttle.Cost {
+	if InHardware(kty) {
+		return throttle.CreateInHSM
 	}
-	return old.ContentType != next.ContentType || !next.Immutable || string(old.Data) != string(next.Data)
+	return throttle.CreateKey
 }
 
 // Content is the new version, with the key that was made for it.

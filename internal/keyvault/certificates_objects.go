@@ -3,7 +3,6 @@ package keyvault
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"postern/internal/enrollment"
 	"postern/internal/issuance"
@@ -14,7 +13,7 @@ import (
 
 // certificates is the vault's certificates for this request.
 func (x *exchange) certificates() *vault.Certificates {
-	return &vault.Certificates{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+	return &vault.Certificates{Terms: x.terms, Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
 }
 
 // certificateBackups is certificates with the key of backup blobs.
@@ -99,7 +98,7 @@ func (x *exchange) policyPatch(sent string) (func(kept string) ([]byte, error), 
 
 // checkKeyType refuses keys in hardware on a standard vault.
 func (x *exchange) checkKeyType(p *issuance.Policy) error {
-	if keysmith.InHardware(p.KeyType()) && !strings.EqualFold(x.vault.Properties.SKU.Name, "premium") {
+	if keysmith.InHardware(p.KeyType()) && !x.vault.Properties.Premium() {
 		return badParameter(textNoHardware)
 	}
 	return nil

@@ -123,7 +123,7 @@ func appendTags(b []byte, tags []vault.Tag) []byte {
 // recoverableDays came with 7.1 (recorded answers).
 func (x *exchange) appendAttributes(b []byte, v *vault.Version) []byte {
 	b = appendDates(b, v)
-	terms := x.grant.Terms()
+	terms := &x.terms
 	b = append(append(b, `,"recoveryLevel":"`...), terms.RecoveryLevel()...)
 	b = append(b, '"')
 	if x.api >= api71 {

@@ -175,6 +175,7 @@ func FuzzKeyEncode(f *testing.F) {
 	r := newRig(f)
 	v, _ := r.deps.Snapshot().Vault("kv")
 	x := &exchange{vault: v, api: api2026, grant: r.deps.Admission.Maintain(v, "")}
+	x.terms = x.grant.Terms()
 	f.Fuzz(func(t *testing.T, id, kty, op, tag string, number []byte, at int64, on bool) {
 		b64 := base64.RawURLEncoding.EncodeToString(number)
 		want := bundleOf{Key: key{id, kty, []string{op, kty}, b64, b64}, Attributes: attributes{Enabled: on, Created: at, Updated: at, Level: "Recoverable+Purgeable", Days: 90, Exportable: on, Platform: "0"},

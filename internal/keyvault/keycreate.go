@@ -2,11 +2,9 @@ package keyvault
 
 import (
 	"context"
-	"strings"
 
 	"postern/internal/keyring"
 	"postern/internal/keysmith"
-	"postern/internal/throttle"
 	"postern/internal/vault"
 )
 
@@ -56,20 +54,11 @@ func createKey(x *exchange, b []byte) ([]byte, int, error) {
 // makeKey makes a key pair when the budgets allow it and it is its turn.
 func (x *exchange) makeKey(kty string) keysmith.Maker {
 	return func(ctx context.Context, spec keyring.Spec) (*keyring.Key, error) {
-		if err := x.spend(creation(kty)); err != nil {
+		if err := x.spend(keysmith.Cost(kty)); err != nil {
 			return nil, err
 		}
 		return x.Desk.NewKey(ctx, spec)
 	}
-}
-
-// creation is what the making of a key takes of the budgets, and its release
-// (documentation: service-limits).
-func creation(kty string) throttle.Cost {
-	if keysmith.InHardware(kty) {
-		return throttle.CreateInHSM
-	}
-	return throttle.CreateKey
 }
 
 // importKey is ImportKey of the specification.
@@ -108,8 +97,7 @@ func (x *exchange) checkKey(want *keysmith.Request) error {
 	if want.Exportable && x.api < api73 {
 		return badParameter(textExportablePremium)
 	}
-	premium := strings.EqualFold(x.vault.Properties.SKU.Name, "premium")
-	return smith(want.Type, want.Check(x.request.Context(), x.keys(), x.target.name, premium))
+	return smith(want.Type, want.Check(x.request.Context(), x.keys(), x.target.name, x.vault.Properties.Premium()))
 }
 
 // addKey commits a new version and answers with it.

@@ -41,7 +41,7 @@ func releaseKey(x *exchange, b []byte) ([]byte, int, error) {
 	if !k.Exportable || k.Release == nil {
 		return b, 0, &fault.Error{Status: http.StatusForbidden, Code: codeForbidden, Inner: innerKeyOperation, Message: textNotExportable}
 	}
-	if err := x.spend(creation(k.Type)); err != nil {
+	if err := x.spend(keysmith.Cost(k.Type)); err != nil {
 		return b, 0, err
 	}
 	claims, err := x.attested(*p.target, k.Release)

@@ -51,7 +51,7 @@ var keyRoutes = []Route{
 
 // keys is the vault's keys for this request.
 func (x *exchange) keys() *vault.Keys {
-	return &vault.Keys{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+	return &vault.Keys{Terms: x.terms, Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
 }
 
 // keyBackups is keys with the key of backup blobs.
@@ -134,7 +134,7 @@ func (x *exchange) checkKeyUpdate(d *keyDescription) error {
 		return badParameter(textExportableFixed)
 	case x.target.version != "":
 		return badParameter(textPolicyOfVersion)
-	case keysmith.Fixed(k.Release, d.release):
+	case k.Release.Fixed(d.release):
 		return badParameter(textPolicyImmutable)
 	}
 	return smith(k.Type, keysmith.CheckRelease(d.release))

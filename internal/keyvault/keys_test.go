@@ -260,3 +260,16 @@ func TestKeyCosts(t *testing.T) {
 		t.Errorf("%d versions after refused rotations, want 2", len(got))
 	}
 }
+
+// TestUnsupportedKeyType: a type is repeated if the specification knows it,
+// and nothing else that a client sends in its place.
+func TestUnsupportedKeyType(t *testing.T) {
+	for _, tt := range []struct{ kty, shown string }{
+		{"oct", "oct"}, {"oct-HSM", "oct-HSM"}, {"oct-HSMplanted", ""}, {"oct-HSM-HSM", ""}, {"planted", ""}, {"octplanted", ""}, {"RSAplanted", ""},
+	} {
+		got := unsupportedKeyType(tt.kty).Message
+		if tt.shown != "" && !strings.Contains(got, tt.shown) || tt.shown == "" && strings.Contains(got, tt.kty) {
+			t.Errorf("unsupportedKeyType(%q) = %q, want it to show %q of it", tt.kty, got, tt.shown)
+		}
+	}
+}

@@ -73,7 +73,7 @@ func badParameter(text string, pairs ...string) *fault.Error {
 // unsupportedKeyType repeats what the specification knows, and nothing else:
 // who puts a secret into the wrong place shall not find it in the log.
 func unsupportedKeyType(kty string) *fault.Error {
-	if family, _, _ := strings.Cut(kty, keysmith.Hardware); family != "oct" {
+	if strings.TrimSuffix(kty, keysmith.Hardware) != "oct" {
 		kty = textUnknown
 	}
 	return badParameter(textKeyType, "{type}", kty).WithInner(innerKeyType)

@@ -116,6 +116,7 @@ type exchange struct {
 	call     admission.Call
 	record   journal.Record
 	grant    *admission.Grant
+	terms    vault.Terms // of the granted vault
 	decision access.Decision
 	headers  headers
 	objects  vault.Secrets // what secrets gives out
@@ -161,6 +162,7 @@ func (p *plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w)
 		return
 	}
+	x.terms = x.grant.Terms()
 	buf := buffers.Get().(*[]byte)
 	defer x.giveBack(buf)
 	body, status, err := x.serve((*buf)[:0])

@@ -8,7 +8,7 @@ import (
 
 // secrets is the vault's secrets for this request.
 func (x *exchange) secrets() *vault.Secrets {
-	x.objects = vault.Secrets{Terms: x.grant.Terms(), Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
+	x.objects = vault.Secrets{Terms: x.terms, Space: x.grant, Key: x.grant.Key(), Now: x.now, NewVersion: x.newVersion}
 	return &x.objects
 }
 
@@ -60,16 +60,7 @@ func setSecret(x *exchange, b []byte) ([]byte, int, error) {
 		return b, 0, err
 	}
 	s := x.secrets()
-	// The first identifier that a change makes is that of the new version:
-	// so the record, which is committed with the change, can name it.
-	first := true
-	s.NewVersion = func() string {
-		id := x.newID()
-		if first {
-			first, x.record.ID = false, x.objectID(x.target.name, id)
-		}
-		return id
-	}
+	s.NewVersion = x.naming()
 	o, err := s.Set(x.request.Context(), x.target.name, in)
 	if err != nil {
 		x.record.ID = "" // there is no such version

@@ -281,6 +281,7 @@ func FuzzEncode(f *testing.F) {
 	r := newRig(f)
 	v, _ := r.deps.Snapshot().Vault("kv")
 	x := &exchange{vault: v, api: api2026, grant: r.deps.Admission.Maintain(v, "")}
+	x.terms = x.grant.Terms()
 	f.Fuzz(func(t *testing.T, value, contentType, id, tag string, at int64, on bool) {
 		want := secret{value, contentType, id, attributes{Enabled: on, Created: at, Updated: at, Level: "Recoverable+Purgeable", Days: 90}, map[string]string{tag: value}, id}
 		o := vault.Object{Version: vault.Version{Enabled: on, Created: at, Updated: at, ContentType: contentType, Value: value, Previous: id, Tags: []vault.Tag{{Name: tag, Value: value}}}}

@@ -103,7 +103,7 @@ func (k *Keeper) failed(v *estate.Vault, what string, err error) {
 type kind struct {
 	// audit is the word in the names of the log's operations.
 	audit string
-	// rotate, near, expired are further ones (documentation: logging).
+	// near, expired and newVersion are its events.
 	near, expired, newVersion eventgrid.Type
 }
 

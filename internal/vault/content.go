@@ -24,6 +24,15 @@ type ReleasePolicy struct {
 	Data      []byte
 }
 
+// Fixed reports whether the policy must not be replaced by another one; nil
+// is none.
+func (r *ReleasePolicy) Fixed(next *ReleasePolicy) bool {
+	if r == nil || next == nil || !r.Immutable {
+		return false
+	}
+	return r.ContentType != next.ContentType || !next.Immutable || string(r.Data) != string(next.Data)
+}
+
 // KeyContent is one version of a key, apart from what every object has.
 type KeyContent struct {
 	// Type is kty as it is answered: RSA, RSA-HSM, EC or EC-HSM. Curve is

@@ -40,9 +40,9 @@ type Event struct {
 // key is where an event waits: in the order of time.
 func (e *Event) key() string { return "events/" + timeKey(e.Time) + "/" + e.ID }
 
-// Emit puts an event into the transaction that makes it true. It stays in
+// emit puts an event into the transaction that makes it true. It stays in
 // the vault's space until Delivered.
-func Emit(tx *store.Tx, key *seal.Key, e Event) {
+func emit(tx *store.Tx, key *seal.Key, e Event) {
 	plain, err := json.Marshal(e)
 	if err != nil {
 		panic("vault: internal error: " + err.Error()) // strings and numbers
@@ -58,7 +58,7 @@ func (c *collection) announce(tx *store.Tx, o *Object, n News) {
 	v := &o.Version
 	at := c.now.Unix()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%s/%s/%d", c.kind, fold(o.Name), o.life, v.ID, n, v.Expires.Unix))
-	Emit(tx, c.key, Event{ID: hex.EncodeToString(sum[:16]), News: n, Kind: c.kind, Name: o.Name, Version: v.ID,
+	emit(tx, c.key, Event{ID: hex.EncodeToString(sum[:16]), News: n, Kind: c.kind, Name: o.Name, Version: v.ID,
 		NotBefore: v.NotBefore, Expires: v.Expires, Time: at})
 }
 

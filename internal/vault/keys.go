@@ -229,7 +229,7 @@ func (k *Keys) Update(ctx context.Context, name, version string, p KeyPatch) (Ob
 
 // release replaces the release policy, unless it was made immutable.
 func (k *KeyContent) release(p ReleasePolicy) error {
-	if r := k.Release; r != nil && r.Immutable && (!p.Immutable || p.ContentType != r.ContentType || string(p.Data) != string(r.Data)) {
+	if k.Release.Fixed(&p) {
 		return &Invalid{"release_policy", "is immutable and cannot be changed"}
 	}
 	if !k.Exportable {

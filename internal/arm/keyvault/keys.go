@@ -14,7 +14,6 @@ import (
 	"postern/internal/keyring"
 	"postern/internal/keysmith"
 	"postern/internal/ordered"
-	"postern/internal/throttle"
 	"postern/internal/vault"
 )
 
@@ -250,14 +249,10 @@ func putKey(c *arm.Call, makeKey keysmith.Maker) (*arm.Answer, error) {
 		return answer, err
 	}
 	v, _ := c.Vault()
-	if err := want.Check(c.Request.Context(), k, name, strings.EqualFold(v.Properties.SKU.Name, "premium")); err != nil {
+	if err := want.Check(c.Request.Context(), k, name, v.Properties.Premium()); err != nil {
 		return nil, keyFault(c, name, err)
 	}
-	cost := throttle.CreateKey
-	if keysmith.InHardware(want.Type) {
-		cost = throttle.CreateInHSM
-	}
-	if !c.Grant().Spend(cost) {
+	if !c.Grant().Spend(keysmith.Cost(want.Type)) {
 		return nil, fault.New(http.StatusTooManyRequests, "TooManyRequests", "Too many keys were created in this vault; retry later.")
 	}
 	spec, err := want.Spec()
