@@ -56,8 +56,8 @@ type Deps struct {
 	// DenialNote is added to what the log, and only the log, says of a
 	// refusal by the network rules; "" for nothing.
 	DenialNote string
-	// Desk is where certificates are applied for; one without providers when
-	// nil.
+	// Desk is where keys are made and certificates applied for; one without
+	// providers when nil.
 	Desk *enrollment.Desk
 	// Attested verifies an attestation token: who issued it, and what it
 	// says. Where it is nil no key is released.

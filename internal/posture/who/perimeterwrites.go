@@ -8,7 +8,7 @@ import (
 	"postern/internal/estate"
 )
 
-// own is a perimeter of the writer's own, in a subscription of its own.
+// ownPerimeter is a perimeter of the writer's own, in a subscription of its own.
 const ownPerimeter = "/subscriptions/f0f0f0f0-0000-4000-8000-00000000aaaa/resourceGroups/own/providers/" + estate.TypePerimeter + "/who-own"
 
 // under is the vault's perimeter.

@@ -93,7 +93,7 @@ func (t *trial) widenRole(c *customRole, d *done) bool {
 	})
 }
 
-// The actions for which a role is taken.
+// wanted are the actions for which a role is taken.
 func (t *trial) wanted() []need {
 	id := t.id()
 	list := []need{{actionVault, id}, {actionPolicies, id}, {actionApprove, id}, {actionDeploy, id}, {actionJoin, id}, {actionConnection, id + ownConnection}}

@@ -20,6 +20,8 @@ type search struct {
 	known    map[access.GUID]Principal
 	grouped  map[access.GUID]bool // those of known that are in groups
 	services map[access.GUID]bool // the applications of trusted services
+	// perimeters are the resources of all perimeters.
+	perimeters []*estate.Resource
 	// administrators are those of known.
 	administrators []Principal
 	// conditional are those that hold something under a condition.
@@ -100,6 +102,9 @@ func (x *search) take(r *estate.Resource) {
 		x.custom = append(x.custom, readCustomRole(r))
 	case strings.HasPrefix(typ, "microsoft.management/"):
 	default:
+		if strings.HasPrefix(typ, strings.ToLower(estate.TypePerimeter)) {
+			x.perimeters = append(x.perimeters, r)
+		}
 		x.takings = append(x.takings, takings(r)...)
 		return
 	}
@@ -247,7 +252,7 @@ func (y *asking) trial(p party) *trial {
 	}
 	t.conditional = slices.ContainsFunc(held, func(a *assigned) bool { return x.conditional[a.principal] })
 	if v.Rules.Perimeter.Mode != access.PerimeterNone {
-		base = append(base, x.perimeters()...)
+		base = append(base, x.perimeters...)
 	}
 	if p.taken == nil && p.reader == nil && !p.class.own {
 		t.class = p.class.id
@@ -260,17 +265,6 @@ func (y *asking) trial(p party) *trial {
 	}
 	y.starts[p] = t
 	return t
-}
-
-// perimeters are the resources of all perimeters.
-func (x *search) perimeters() []*estate.Resource {
-	var list []*estate.Resource
-	for _, r := range x.snapshot.Under("", "") {
-		if strings.HasPrefix(strings.ToLower(r.Type), strings.ToLower(estate.TypePerimeter)) {
-			list = append(list, r)
-		}
-	}
-	return list
 }
 
 // objects are the names to try: the one that is asked for, or else those

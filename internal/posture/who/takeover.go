@@ -105,7 +105,7 @@ func takings(r *estate.Resource) []taking {
 	return list
 }
 
-// edges finds who can take over whom, by one step each.
+// findEdges finds who can take over whom, by one step each.
 func (x *search) findEdges() {
 	x.edges, x.edgesTo = map[access.GUID][]edge{}, map[access.GUID][]access.GUID{}
 	add := func(from access.GUID, e edge) {

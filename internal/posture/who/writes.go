@@ -230,7 +230,7 @@ func approveWaiting(properties map[string]any) bool {
 	return changed
 }
 
-// addPolicy adds the reader, or gives more to its entry.
+// addPolicy adds an entry for the reader.
 func (x *search) addPolicy(properties map[string]any, reader *Principal) bool {
 	info := x.question.Operation.Info()
 	if info.Permission == "" {
