@@ -120,6 +120,7 @@ func TestMetadata(t *testing.T) {
 		{"header in another case", "127.8.0.1", v + vault, map[string]string{"Metadata": "True"}, 200, own},
 		{"the probe", "127.8.0.1", "", nil, 400, "metadata header"},
 		{"no header", "127.8.0.1", v + vault, nil, 400, "metadata header"},
+		{"forwarded by nobody", "127.8.0.1", v + vault, map[string]string{"Metadata": "true", "X-Forwarded-For": ""}, 400, "forwarded"},
 		{"forwarded", "127.8.0.1", v + vault, map[string]string{"Metadata": "true", "X-Forwarded-For": "127.8.0.1"}, 400, "forwarded"},
 		{"no version", "127.8.0.1", "?resource=x", metadata, 400, "api-version"},
 		{"a version of other machines", "127.8.0.1", "?api-version=1999-01-01" + vault, metadata, 400, "api-version"},
@@ -304,5 +305,25 @@ func TestArc(t *testing.T) {
 	p.Stop()
 	if left, _ := filepath.Glob(filepath.Join(folder, "*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestArcShares: a machine that asks for proofs and shows none keeps no other
+// machine from its own.
+func TestArcShares(t *testing.T) {
+	p := Start(t, WithIdentity(), WithSetting("identity.arcTokens", t.TempDir()))
+	p.workload("Microsoft.HybridCompute/machines/greedy", "127.8.0.1")
+	p.workload("Microsoft.HybridCompute/machines/modest", "127.8.0.2")
+	asked := imds + "?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net"
+	metadata := map[string]string{"Metadata": "true"}
+	last := 0
+	for range 100 {
+		last, _, _ = p.ask("127.8.0.1", asked, metadata)
+	}
+	if last != 429 {
+		t.Errorf("the hundredth proof of one machine = %d, want 429", last)
+	}
+	if status, answer, _ := p.ask("127.8.0.2", asked, metadata); status != 401 {
+		t.Errorf("the first proof of another machine = %d %v, want it given", status, answer)
 	}
 }

@@ -146,6 +146,8 @@ type Application struct {
 	Enabled           vault.Flag
 	Tags              []vault.Tag
 	PreserveCertOrder bool
+	// NewKey makes the key pair where a new one is needed; nil for the Desk.
+	NewKey func(ctx context.Context, spec keyring.Spec) (*keyring.Key, error)
 }
 
 // Create begins a new version of a certificate, and the certificate when
@@ -173,7 +175,11 @@ func (d *Desk) prepare(ctx context.Context, certs *vault.Certificates, name stri
 	if p, err := certs.Pending(ctx, name); err == nil && p.Status == vault.StatusInProgress {
 		return vault.Pending{}, vault.InProgress
 	}
-	key, err := d.keyFor(ctx, certs, name, a.Policy)
+	newKey := a.NewKey
+	if newKey == nil {
+		newKey = d.NewKey
+	}
+	key, err := keyFor(ctx, certs, name, a.Policy, newKey)
 	if err != nil {
 		return vault.Pending{}, err
 	}

@@ -16,17 +16,18 @@ import (
 // keyFor is the key pair of a new version: that of the latest one where the
 // policy wants it to be used again, it fits and it may be where the policy
 // wants it, else a new one.
-func (d *Desk) keyFor(ctx context.Context, certs *vault.Certificates, name string, p *issuance.Policy) (*keyring.Key, error) {
+func keyFor(ctx context.Context, certs *vault.Certificates, name string, p *issuance.Policy,
+	newKey func(context.Context, keyring.Spec) (*keyring.Key, error)) (*keyring.Key, error) {
 	spec, err := p.KeySpec()
 	if err != nil {
 		return nil, err
 	}
 	if !p.ReuseKey() {
-		return d.NewKey(ctx, spec)
+		return newKey(ctx, spec)
 	}
 	content, err := certs.PrivateKey(ctx, name, "")
 	if errors.Is(err, vault.NotFound) {
-		return d.NewKey(ctx, spec)
+		return newKey(ctx, spec)
 	}
 	if err != nil {
 		return nil, err
@@ -36,12 +37,12 @@ func (d *Desk) keyFor(ctx context.Context, certs *vault.Certificates, name strin
 		return nil, err
 	}
 	if key.Type() != spec.Type || key.Curve() != spec.Curve || spec.Type == keyring.RSA && key.Bits() != spec.Size {
-		return d.NewKey(ctx, spec)
+		return newKey(ctx, spec)
 	}
 	if p.Exportable() && !exported(ctx, certs, name) {
 		// A key that was made to stay does not leave because the policy of
 		// the next version is another one.
-		return d.NewKey(ctx, spec)
+		return newKey(ctx, spec)
 	}
 	return key, nil
 }

@@ -91,7 +91,7 @@ func (e *Editor) CreateSecret(ctx context.Context, object access.GUID, name stri
 	if end.IsZero() {
 		end = now.AddDate(2, 0, 0)
 	}
-	if !end.After(e.now()) || !end.After(start) {
+	if !end.After(e.now()) || !end.After(start) || end.UTC().Year() > 9999 || start.UTC().Year() < 1 {
 		return Secret{}, "", ErrLife
 	}
 	if name != "" && !validName(name) {

@@ -59,6 +59,8 @@ func TestGraphWrites(t *testing.T) {
 		{"POST", "/servicePrincipals", `{"appId":"$appid","accountEnabled":true}`, 201, `"servicePrincipalType":"Application"`, "sp", "id"},
 		{"POST", "/servicePrincipals", `{"appId":"$appid"}`, 409, "", "", ""},
 		{"POST", "/servicePrincipals", `{"appId":"$alice"}`, 400, "backing application", "", ""},
+		{"POST", "/applications/$app/addPassword", `{"passwordCredential":{"endDateTime":"9999-12-31T23:59:59-23:59"}}`, 400, `"error"`, "", ""},
+		{"POST", "/applications/$app/addPassword", `{"passwordCredential":{"startDateTime":"0000-01-01T00:00:00+23:59","endDateTime":"2027-11-22T00:00:00Z"}}`, 400, `"error"`, "", ""},
 		{"POST", "/applications/$app/addPassword", `{"passwordCredential":{"displayName":"rbac","endDateTime":"2027-11-22T00:00:00Z"}}`, 200, `"secretText":"`, "key", "keyId"},
 		{"GET", "/applications/$app", "", 200, `"keyId":"$key"`, "", ""},
 		{"GET", "/applications/$app", "", 200, `"secretText":null`, "", ""},

@@ -36,10 +36,12 @@ type proof struct {
 	until                time.Time
 }
 
-// The limits of what is pending.
+// The limits of what is pending: of one machine, so that it keeps no other
+// from its proofs, and of all.
 const (
 	proofLife   = time.Minute
-	maxPending  = 64
+	maxOwn      = 16
+	maxPending  = 4096
 	proofLength = 32
 )
 
@@ -85,7 +87,13 @@ func (a *Arc) give(resource string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expire()
-	if len(a.pending) >= maxPending {
+	own := 0
+	for _, p := range a.pending {
+		if p.resource == resource {
+			own++
+		}
+	}
+	if own >= maxOwn || len(a.pending) >= maxPending {
 		return "", nil
 	}
 	if a.Random == nil {

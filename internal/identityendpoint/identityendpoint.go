@@ -239,7 +239,7 @@ func (e *endpoint) metadata(w http.ResponseWriter, r *http.Request) {
 	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
 		refuse(&problem{http.StatusBadRequest, "invalid_request", "Required metadata header not specified"})
 		return
-	case r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "":
+	case len(r.Header.Values("X-Forwarded-For")) > 0 || len(r.Header.Values("Forwarded")) > 0:
 		// Documentation: requests with X-Forwarded-For are refused.
 		refuse(&problem{http.StatusBadRequest, "invalid_request", "Requests that were forwarded are not served"})
 		return

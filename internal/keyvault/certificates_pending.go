@@ -37,7 +37,7 @@ func createCertificate(x *exchange, b []byte) ([]byte, int, error) {
 	}
 	x.grant.Expect(http.StatusAccepted)
 	p, err := x.Desk.Create(ctx, certs, x.target.name, enrollment.Application{Policy: policy, Enabled: body.enabled, Tags: body.tags,
-		PreserveCertOrder: body.preserve != nil && *body.preserve && x.api >= api76})
+		PreserveCertOrder: body.preserve != nil && *body.preserve && x.api >= api76, NewKey: x.makeKey(policy.KeyType())})
 	if err != nil {
 		return b, 0, err
 	}

@@ -255,6 +255,11 @@ func TestKeyCosts(t *testing.T) {
 			}
 		}
 	}
+	// The key of a certificate is a key that is made, too.
+	const certificate = `{"policy":{"issuer":{"name":"Unknown"},"x509_props":{"subject":"CN=a"},"key_props":{"kty":"EC","crv":"P-256"}}}`
+	weighted(int64(throttle.CreateKey))
+	r.premium("POST", "/certificates/one/create", certificate).want(t, 202)
+	r.premium("POST", "/certificates/two/create", certificate).want(t, 429)
 	weighted(1000)
 	if got := r.premium("GET", "/keys/ec/versions", "").want(t, 200).object(t)["value"].([]any); len(got) != 2 {
 		t.Errorf("%d versions after refused rotations, want 2", len(got))

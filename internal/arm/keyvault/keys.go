@@ -12,6 +12,7 @@ import (
 	"postern/internal/arm"
 	"postern/internal/fault"
 	"postern/internal/keyring"
+	"postern/internal/keyring/release"
 	"postern/internal/keysmith"
 	"postern/internal/ordered"
 	"postern/internal/vault"
@@ -45,7 +46,10 @@ func vaultKeys(c *arm.Call) (*vault.Keys, error) {
 func keyFault(c *arm.Call, name string, err error) error {
 	var refusal keysmith.Refusal
 	var invalid *keyring.Invalid
+	var policy *release.Invalid
 	switch {
+	case errors.As(err, &policy):
+		return badRequest("The release policy cannot be used: %s.", strings.TrimPrefix(policy.Error(), "release: "))
 	case errors.As(err, &refusal):
 		return badRequest("The key '%s' cannot be created: %s.", name, strings.TrimPrefix(refusal.Error(), "keysmith: "))
 	case errors.As(err, &invalid):
