@@ -146,8 +146,11 @@ func (o *syncOptions) run(ctx context.Context) error {
 func (o *syncOptions) once(ctx context.Context, options mirror.Options) error {
 	r, err := mirror.Run(ctx, options)
 	o.world.progress()("")
-	if printed := o.print(r); printed != nil {
-		return usage(fmt.Errorf("writing the report: %w", printed), "")
+	// A run that could not begin has nothing to report.
+	if err == nil || len(r.Steps) > 0 {
+		if printed := o.print(r); printed != nil {
+			return usage(fmt.Errorf("writing the report: %w", printed), "")
+		}
 	}
 	switch {
 	case err != nil:

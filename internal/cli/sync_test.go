@@ -55,7 +55,7 @@ func TestSync(t *testing.T) {
 		t.Errorf("sync -o json = %s, exit %d", out, code)
 	}
 	p.Do("DELETE", p.ManagementURL+second.ID+"?api-version=2026-02-01", nil)
-	if _, failures, code := sync("--kind", "secrets"); code != 2 || !strings.Contains(failures, "listing the secrets of "+second.URL) || !strings.Contains(failures, "postern: hint: ") {
+	if out, failures, code := sync("--kind", "secrets"); out != "" || code != 2 || !strings.Contains(failures, "listing the secrets of "+second.URL) || !strings.Contains(failures, "postern: hint: ") {
 		t.Errorf("to a vault that is gone: exit %d, %s", code, failures)
 	}
 }
